@@ -1,0 +1,16 @@
+//! The outside world: everything that touches the kernel, a file or another process goes through here.
+//!
+//! Nothing in this room knows what a Hermes home means, or what Prometheus is. It reads, and never writes:
+//! no file is created, locked or changed by anything in it.
+//!
+//! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
+//! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
+//! * [`sqlite`]: reading somebody else's live SQLite database without leaving a trace.
+//! * [`time`]: moments, in the many spellings they are written in.
+//! * [`users`]: user names and home folders from the passwd file.
+
+pub mod files;
+pub mod processes;
+pub mod sqlite;
+pub mod time;
+pub mod users;

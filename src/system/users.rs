@@ -1,0 +1,62 @@
+//! User names and home folders, from the passwd file alone.
+//!
+//! Name services behind NSS (LDAP, systemd-homed) are not asked: the lookup must neither block nor need a
+//! shared library. A user that is only known there is shown by number.
+
+use std::path::{Path, PathBuf};
+
+use super::files::{self, FileError};
+
+/// Where Linux keeps its users.
+pub const PASSWD: &str = "/etc/passwd";
+
+/// One line of the passwd file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The login name.
+    pub name: String,
+    /// The numeric id.
+    pub id: u32,
+    /// The home folder.
+    pub home: PathBuf,
+}
+
+/// All users of the passwd file at `path`; lines that do not parse are left out.
+pub fn all(path: &Path) -> Result<Vec<User>, FileError> {
+    let content = files::read(path)?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&content).lines().filter_map(parse).collect())
+}
+
+/// The name of the user with this id, or the id in digits where the passwd file has none.
+pub fn name_of(id: u32) -> String {
+    let users = all(Path::new(PASSWD)).unwrap_or_default();
+    users.into_iter().find(|user| user.id == id).map_or_else(|| id.to_string(), |user| user.name)
+}
+
+fn parse(line: &str) -> Option<User> {
+    let mut fields = line.split(':');
+    let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
+    let id = fields.nth(1)?.parse().ok()?;
+    let home = fields.nth(2).filter(|home| home.starts_with('/'))?.into();
+    Some(User { name, id, home })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_users_and_damage_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passwd");
+        std::fs::write(
+            &path,
+            "root:x:0:0:root:/root:/bin/bash\n\n+::::::\nbroken:x\numa:x:1001:1001:Uma,,,:/home/uma:/bin/sh\nnumber:x:many:1:::/\n",
+        )
+        .unwrap();
+        let users = all(&path).unwrap();
+        let names: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.id)).collect();
+        assert_eq!(names, [("root", 0), ("uma", 1001)]);
+        assert_eq!(users[1].home, Path::new("/home/uma"));
+    }
+}
