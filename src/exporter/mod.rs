@@ -1,0 +1,25 @@
+//! The `hermes-exporter` program, in the direction data flows through it:
+//!
+//! ```text
+//! config -> instances -> collect (one room per collector) -> Snapshot -> expose (metrics | json | page)
+//! ```
+//!
+//! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
+//! * [`config`]: the configuration file, from what was typed to what is valid.
+//! * [`instance`]: one Hermes home to look at; [`discovery`]: finding homes without a configuration.
+//! * [`collect`]: looking at a home, one collector per part of it, under a deadline.
+//! * [`snapshot`]: what was seen, typed and serialisable: the centre that everything else renders.
+//! * [`expose`]: renderings of Snapshots: Prometheus metrics, JSON, the page.
+//! * [`serve`]: the HTTP server around them; [`reload`]: changing the configuration under it.
+//! * [`demo`]: sample homes and a stand-in gateway, to try all of this without Hermes.
+
+pub mod cli;
+pub mod collect;
+pub mod config;
+pub mod demo;
+pub mod discovery;
+pub mod expose;
+pub mod instance;
+pub mod reload;
+pub mod serve;
+pub mod snapshot;

@@ -1,0 +1,248 @@
+//! The Snapshot: what one look at one instance found, typed, serialisable and versioned.
+//!
+//! Everything outside the collectors is a rendering of it. A reading is one of three things, and the type says
+//! so: [known](Reading::Known), [absent](Reading::Absent) or [unknown](Reading::Unknown) with a reason.
+//! Unknown is never shown as down, and down never as unknown.
+//!
+//! Nothing personal or secret is in here: booleans, counts, times, enums and short names ([`Label`]), no chat
+//! ids, no error texts, no tokens. What comes from outside is capped in length and in number.
+//!
+//! This is not the place for how a reading is obtained ([`super::collect`]) nor for how it is shown
+//! ([`super::expose`]).
+
+pub mod activity;
+pub mod credentials;
+pub mod cron;
+pub mod gateway;
+pub mod home;
+pub mod host;
+pub mod inventory;
+mod label;
+pub mod sessions;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use label::{Label, MOST_ENTRIES, OTHER, Tally, cap};
+
+use crate::system::time::Timestamp;
+
+/// The version of the serialised form. It grows when a field changes its meaning; new fields do not change it.
+pub const FORMAT: u32 = 1;
+
+/// Why a reading is unknown: the closed set behind every `reason` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It took longer than it may.
+    Timeout,
+    /// The operating system refused.
+    Permission,
+    /// What should be looked at is not there.
+    NotFound,
+    /// The content is damaged or of the wrong shape.
+    Parse,
+    /// The operating system failed to read it.
+    Io,
+    /// D-Bus failed.
+    Bus,
+    /// HTTP failed.
+    Http,
+    /// What is there does not say how things are now.
+    Stale,
+    /// It is of a kind or version that is not supported.
+    Unsupported,
+}
+
+impl Reason {
+    /// The word used in labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Timeout => "timeout",
+            Reason::Permission => "permission",
+            Reason::NotFound => "not_found",
+            Reason::Parse => "parse",
+            Reason::Io => "io",
+            Reason::Bus => "bus",
+            Reason::Http => "http",
+            Reason::Stale => "stale",
+            Reason::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// What is known of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading<T> {
+    /// It was read, and this is its value.
+    Known(T),
+    /// It is not configured, or rightly not there.
+    #[default]
+    Absent,
+    /// It was looked at, and could not be told.
+    Unknown(Reason),
+}
+
+impl<T> Reading<T> {
+    /// The value, where it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Reading::Known(value) => Some(value),
+            Reading::Absent | Reading::Unknown(_) => None,
+        }
+    }
+
+    /// The same reading of another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
+        match self {
+            Reading::Known(value) => Reading::Known(change(value)),
+            Reading::Absent => Reading::Absent,
+            Reading::Unknown(reason) => Reading::Unknown(reason),
+        }
+    }
+
+    /// The reading that follows from a known value; absent and unknown stay as they are.
+    pub fn and_then<U>(self, change: impl FnOnce(T) -> Reading<U>) -> Reading<U> {
+        match self {
+            Reading::Known(value) => change(value),
+            Reading::Absent => Reading::Absent,
+            Reading::Unknown(reason) => Reading::Unknown(reason),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Reading<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Reading::Absent, Reading::Known)
+    }
+}
+
+/// Something that a collector could not tell: the reason, and what it was looking at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Problem {
+    /// Why.
+    pub reason: Reason,
+    /// What it was looking at: a fixed name such as `cron/jobs.json`.
+    pub subject: String,
+}
+
+/// How one collector fared in one look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CollectorRun {
+    /// The collector's name.
+    pub collector: String,
+    /// How long it took.
+    pub duration_seconds: f64,
+    /// What it could not tell; empty when it succeeded.
+    pub problems: Vec<Problem>,
+}
+
+/// Where a Snapshot comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// This exporter looked at the home itself.
+    Local,
+}
+
+impl Source {
+    /// The word used in labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Local => "local",
+        }
+    }
+}
+
+/// Which installation a Snapshot is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The instance's name, unique in the fleet.
+    pub name: String,
+    /// The user whose installation it is.
+    pub user: String,
+    /// The Hermes profile; `default` for a root home.
+    pub profile: String,
+    /// Where the Snapshot comes from.
+    pub source: Source,
+}
+
+/// The limits that are in force for an instance, so that whoever judges it judges by the same.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// A heartbeat older than this belongs to a frozen gateway.
+    pub gateway_heartbeat_seconds: f64,
+}
+
+/// What one look at one instance found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The version of this form, [`FORMAT`].
+    pub format: u32,
+    /// Which installation this is.
+    pub identity: Identity,
+    /// When it was looked at.
+    pub taken_at: Timestamp,
+    /// The limits in force.
+    pub thresholds: Thresholds,
+    /// How each collector fared, in the order of the table of collectors.
+    pub collectors: Vec<CollectorRun>,
+    /// The gateway process and its platforms.
+    #[serde(default)]
+    pub gateway: Reading<Arc<gateway::Gateway>>,
+    /// Sessions and messages in the store.
+    #[serde(default)]
+    pub sessions: Reading<Arc<sessions::Sessions>>,
+    /// Turns and tool calls.
+    #[serde(default)]
+    pub activity: Reading<Arc<activity::Activity>>,
+    /// Cron jobs and their ticker.
+    #[serde(default)]
+    pub cron: Reading<Arc<cron::Cron>>,
+    /// Tokens, credential pools and keys.
+    #[serde(default)]
+    pub credentials: Reading<Arc<credentials::Credentials>>,
+    /// Memory, skills, MCP servers, webhooks, pairings, kanban, deliveries, update.
+    #[serde(default)]
+    pub inventory: Reading<Arc<inventory::Inventory>>,
+    /// Size of the home and space around it.
+    #[serde(default)]
+    pub home: Reading<Arc<home::Home>>,
+}
+
+/// One look at the whole fleet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// Every instance that was looked at, in the order of the configuration.
+    pub instances: Vec<Arc<Snapshot>>,
+    /// The machine the exporter runs on.
+    pub host: Reading<Arc<host::Host>>,
+    /// How the host collector fared; `None` where it was not asked.
+    pub host_run: Option<CollectorRun>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_readings_are_told_apart_in_json() {
+        let json = |reading: Reading<u64>| serde_json::to_string(&reading).unwrap();
+        assert_eq!(json(Reading::Known(0)), r#"{"known":0}"#);
+        assert_eq!(json(Reading::Absent), r#""absent""#);
+        assert_eq!(json(Reading::Unknown(Reason::NotFound)), r#"{"unknown":"not_found"}"#);
+        for reading in [Reading::Known(7), Reading::Absent, Reading::Unknown(Reason::Timeout)] {
+            assert_eq!(serde_json::from_str::<Reading<u64>>(&json(reading)).unwrap(), reading);
+        }
+    }
+
+    #[test]
+    fn a_reason_is_the_same_word_in_labels_and_in_json() {
+        use Reason::*;
+        for reason in [Timeout, Permission, NotFound, Parse, Io, Bus, Http, Stale, Unsupported] {
+            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{}\"", reason.as_str()));
+        }
+    }
+}
