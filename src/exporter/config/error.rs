@@ -1,0 +1,78 @@
+//! What can be wrong with a configuration: where it is, what it is, and what would be right.
+
+use std::path::PathBuf;
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("the configuration {} could not be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not YAML, or a value has the wrong type.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: u64,
+        /// What the parser says.
+        message: String,
+    },
+    /// A key that there is not.
+    #[error("{}:{line}:{column}: unknown key `{key}`{}", path.display(), suggestion(nearest.as_deref(), known))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: u64,
+        /// The key as typed.
+        key: String,
+        /// The right key that is most like it.
+        nearest: Option<String>,
+        /// All keys that may stand there.
+        known: Vec<String>,
+    },
+    /// A value that can not be.
+    #[error("{}:{line}:{column}: {key}: {problem}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: u64,
+        /// The key whose value it is.
+        key: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+}
+
+fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
+    match nearest {
+        Some(nearest) => format!("; did you mean `{nearest}`?"),
+        None => format!("; it may be one of: {}", known.join(", ")),
+    }
+}
+
+/// The word out of `known` that is most like what was typed, if any is like it at all.
+pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    /// Below this two words are not taken as one misspelt; found by trying typical slips.
+    const LIKENESS: f64 = 0.75;
+    known
+        .into_iter()
+        .map(|word| (strsim::jaro_winkler(typed, word), word))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, word)| word.to_owned())
+}

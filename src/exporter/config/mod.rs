@@ -1,0 +1,125 @@
+//! The configuration: what was typed becomes what is valid, or an error that says what would be right.
+//!
+//! [`raw`] is the file as typed; [`Config`] is what everything else works with, and can only be made from
+//! something valid. [`reference`] is the documentation of every key, checked against the code.
+
+mod error;
+mod raw;
+pub mod reference;
+mod validate;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+pub use error::ConfigError;
+
+use super::collect::COLLECTORS;
+use super::instance::Instance;
+use super::snapshot::Thresholds;
+
+/// A heartbeat is written every 30 s: after three that are missing, the loop does not run.
+const GATEWAY_HEARTBEAT: Duration = Duration::from_secs(90);
+
+/// A valid configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The instances to look at, with distinct names and homes.
+    pub instances: Vec<Instance>,
+    /// How each collector is run, by its name; every collector of the table is in it.
+    pub collectors: HashMap<&'static str, CollectorSettings>,
+}
+
+/// How one collector is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectorSettings {
+    /// Whether it is run at all.
+    pub enabled: bool,
+    /// How long it may take before it is given up on.
+    pub timeout: Duration,
+    /// How old an expensive reading may get; means nothing to a collector that keeps none.
+    pub time_to_live: Duration,
+}
+
+impl Config {
+    /// Reads and validates a file.
+    pub fn from_file(path: &Path) -> Result<Config, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Config::from_text(path, &text)
+    }
+
+    /// Validates the text of a file; `path` is for messages.
+    pub fn from_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        validate::validate(path, raw::parse(path, text)?)
+    }
+
+    /// The configuration for instances that were discovered: everything else is at its default.
+    pub fn discovered(instances: Vec<Instance>) -> Config {
+        Config { instances, collectors: default_collectors() }
+    }
+
+    /// Turns collectors on or off, as flags on the command line do, which win over the file.
+    pub fn switch_collectors(&mut self, switches: &[(&'static str, bool)]) {
+        for (name, enabled) in switches {
+            if let Some(settings) = self.collectors.get_mut(name) {
+                settings.enabled = *enabled;
+            }
+        }
+    }
+}
+
+/// The limits that are in force where nothing else is said.
+pub fn default_thresholds() -> Thresholds {
+    Thresholds { gateway_heartbeat_seconds: GATEWAY_HEARTBEAT.as_secs_f64() }
+}
+
+fn default_collectors() -> HashMap<&'static str, CollectorSettings> {
+    let settings = |entry: &super::collect::Entry| CollectorSettings {
+        enabled: true,
+        timeout: entry.timeout,
+        time_to_live: entry.time_to_live.unwrap_or_default(),
+    };
+    COLLECTORS.iter().map(|entry| (entry.name, settings(entry))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every file below tests/fixtures/config is a test: those in `valid` are accepted, each of those in
+    /// `invalid` gives exactly the message in its last comment lines.
+    #[test]
+    fn sample_configurations() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config");
+        let files = |kind: &str| {
+            let mut files: Vec<_> =
+                std::fs::read_dir(root.join(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+            files.sort();
+            assert!(!files.is_empty());
+            files
+        };
+        for path in files("valid") {
+            if let Err(error) = Config::from_file(&path) {
+                panic!("{}: {}", path.display(), super::super::collect::problems::display_chain(&error));
+            }
+        }
+        for path in files("invalid") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#> ")).collect();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let error = Config::from_text(Path::new(name), &text).expect_err(name);
+            assert_eq!(super::super::collect::problems::display_chain(&error), expected.join("\n"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let text = "instances: []\ncollectors: {host: {enabled: false}}\n";
+        let mut config = Config::from_text(Path::new("f"), text).unwrap();
+        assert!(!config.collectors["host"].enabled);
+        config.switch_collectors(&[("host", true), ("home", false)]);
+        assert!(config.collectors["host"].enabled);
+        assert!(!config.collectors["home"].enabled);
+    }
+}

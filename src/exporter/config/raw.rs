@@ -1,0 +1,134 @@
+//! The configuration file as typed: names, types and places, before anything is checked against anything else.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
+
+use super::error::{ConfigError, nearest};
+use crate::exporter::instance::CronJobLabel;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) instances: Vec<RawInstance>,
+    #[serde(default)]
+    pub(super) collectors: RawCollectors,
+    #[serde(default)]
+    pub(super) thresholds: RawThresholds,
+    #[serde(default)]
+    pub(super) env_keys: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) cron_job_label: CronJobLabel,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInstance {
+    pub(super) name: Spanned<String>,
+    pub(super) home: Spanned<String>,
+    #[serde(default)]
+    pub(super) user: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) thresholds: RawThresholds,
+    #[serde(default)]
+    pub(super) env_keys: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) cron_job_label: Option<CronJobLabel>,
+}
+
+/// Collectors by name, with the place of each name: which names there are is not known to the parser.
+#[derive(Debug, Default)]
+pub(super) struct RawCollectors(pub(super) Vec<(Spanned<String>, RawCollector)>);
+
+impl<'de> Deserialize<'de> for RawCollectors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = RawCollectors;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a map from names of collectors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(RawCollectors(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCollector {
+    #[serde(default)]
+    pub(super) enabled: Option<bool>,
+    #[serde(default)]
+    pub(super) timeout: Option<Spanned<RawDuration>>,
+    #[serde(default)]
+    pub(super) time_to_live: Option<Spanned<RawDuration>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawThresholds {
+    #[serde(default)]
+    pub(super) gateway_heartbeat: Option<Spanned<RawDuration>>,
+}
+
+/// A duration as people write it: `90s`, `5m`, `1h 30m`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawDuration(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for RawDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let typed = String::deserialize(deserializer)?;
+        let wrong = |_| serde::de::Error::custom(format!("{typed:?} is not a duration; write it as in 90s, 5m or 26h"));
+        humantime::parse_duration(&typed).map(RawDuration).map_err(wrong)
+    }
+}
+
+/// Reads the text of a file.
+pub(super) fn parse(path: &Path, text: &str) -> Result<RawConfig, ConfigError> {
+    let is_content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    if !text.lines().any(is_content) {
+        let message = "the file is empty; it needs at least `instances`".to_owned();
+        return Err(ConfigError::Syntax { path: path.to_owned(), line: 1, column: 1, message });
+    }
+    serde_saphyr::from_str(text).map_err(|error| explain(path, &error))
+}
+
+fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
+    let error = error.without_snippet();
+    let (line, column) = error.location().map_or((1, 1), |location| (location.line().max(1), location.column().max(1)));
+    let path = path.to_owned();
+    match error {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => ConfigError::UnknownKey {
+            path,
+            line,
+            column,
+            key: field.clone(),
+            nearest: nearest(field, expected.iter().copied()),
+            known: expected.iter().map(|key| (*key).to_owned()).collect(),
+        },
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            ConfigError::Syntax { path, line, column, message: format!("the key `{field}` is missing") }
+        }
+        other => {
+            let message = other.to_string();
+            // The parser's own message repeats the place.
+            let message = message.split(" at line ").next().unwrap_or("not valid YAML").to_owned();
+            ConfigError::Syntax { path, line, column, message }
+        }
+    }
+}

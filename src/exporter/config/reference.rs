@@ -1,0 +1,158 @@
+//! The documentation of every key of the configuration, from which `docs/configuration.md` is made.
+
+use super::super::collect::COLLECTORS;
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Where it stands.
+    pub path: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What is in force without it.
+    pub default: &'static str,
+    /// What it does.
+    pub does: &'static str,
+}
+
+/// Every key, in the order in which it is documented.
+pub const KEYS: [Key; 14] = [
+    Key { path: "instances", takes: "list", default: "required", does: "The installations to look at" },
+    Key {
+        path: "instances[].name",
+        takes: "text",
+        default: "required",
+        does: "The value of the `instance` label; unique; letters, digits and `_ . : @ -`, at most 64",
+    },
+    Key {
+        path: "instances[].home",
+        takes: "path",
+        default: "required",
+        does: "The Hermes home, as an absolute path; a profile is the home `<root>/profiles/<name>`",
+    },
+    Key {
+        path: "instances[].user",
+        takes: "text",
+        default: "owner of the home",
+        does: "The user it belongs to, as shown in `hermes_instance_info`",
+    },
+    Key {
+        path: "instances[].thresholds",
+        takes: "map",
+        default: "those of the fleet",
+        does: "As `thresholds`, for this instance",
+    },
+    Key {
+        path: "instances[].env_keys",
+        takes: "list",
+        default: "those of the fleet",
+        does: "As `env_keys`, for this instance",
+    },
+    Key {
+        path: "instances[].cron_job_label",
+        takes: "`id` or `name`",
+        default: "that of the fleet",
+        does: "As `cron_job_label`, for this instance",
+    },
+    Key {
+        path: "thresholds.gateway_heartbeat",
+        takes: "duration",
+        default: "90s",
+        does: "A gateway whose heartbeat is older is frozen; Hermes writes one every 30 s",
+    },
+    Key {
+        path: "env_keys",
+        takes: "list",
+        default: "well-known keys that the file has",
+        does: "The keys of `.env` to report as set or not; a key that is missing is reported as not set. Values are never kept",
+    },
+    Key {
+        path: "cron_job_label",
+        takes: "`id` or `name`",
+        default: "`id`",
+        does: "What the label `cron_job` shows: the id says nothing about anybody, the name may",
+    },
+    Key {
+        path: "collectors",
+        takes: "map",
+        default: "all enabled",
+        does: "How the collectors are run, by name (below)",
+    },
+    Key {
+        path: "collectors.<name>.enabled",
+        takes: "`true` or `false`",
+        default: "`true`",
+        does: "Whether it is run; a flag on the command line wins",
+    },
+    Key {
+        path: "collectors.<name>.timeout",
+        takes: "duration",
+        default: "see below",
+        does: "After this long it is given up on: its readings are unknown, reason `timeout`",
+    },
+    Key {
+        path: "collectors.<name>.time_to_live",
+        takes: "duration",
+        default: "see below",
+        does: "How old its expensive readings may get; only where the table below has one",
+    },
+];
+
+/// The reference as Markdown: the content of `docs/configuration.md`.
+pub fn markdown() -> String {
+    let mut text = String::from(include_str!("reference.md"));
+    text.push_str("\n## Keys\n\n| key | takes | default | what it does |\n|---|---|---|---|\n");
+    for key in &KEYS {
+        text.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.takes, key.default, key.does));
+    }
+    text.push_str("\n## Collectors\n\n| name | what it reads | timeout | time to live |\n|---|---|---|---|\n");
+    for entry in &COLLECTORS {
+        let time_to_live =
+            entry.time_to_live.map_or("–".to_owned(), |time| humantime::format_duration(time).to_string());
+        let timeout = humantime::format_duration(entry.timeout);
+        text.push_str(&format!("| `{}` | {} | {timeout} | {time_to_live} |\n", entry.name, entry.reads));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The keys that the parser accepts in one place, by asking it for one that it can not have.
+    fn accepted(text: &str) -> Vec<String> {
+        match super::super::Config::from_text(Path::new("f"), text).unwrap_err() {
+            super::super::ConfigError::UnknownKey { known, .. } => known,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        let places = [
+            ("", "zzz: 1\n"),
+            ("instances[].", "instances: [{zzz: 1}]\n"),
+            ("thresholds.", "instances: []\nthresholds: {zzz: 1}\n"),
+            ("collectors.<name>.", "instances: []\ncollectors: {home: {zzz: 1}}\n"),
+        ];
+        for (prefix, text) in places {
+            for key in accepted(text) {
+                let path = format!("{prefix}{key}");
+                let is_documented =
+                    KEYS.iter().any(|key| key.path == path || key.path.starts_with(&format!("{path}.")));
+                assert!(is_documented, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_is_up_to_date() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, markdown()).unwrap();
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text == markdown(), "docs/configuration.md is stale: run UPDATE_GOLDEN=1 cargo test");
+    }
+}
