@@ -1,0 +1,179 @@
+//! Work that is too long for a scrape: the first pass over a long history, the size of a large home.
+//!
+//! One thread does it, off the scrape path, one piece at a time (and another one when it hangs); a long job puts its next piece back at the
+//! end of the queue, so that a thousand homes take turns. A one-shot run has no later: there the work is done
+//! at once, where it is asked for.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A piece of work that takes longer hangs, and another thread goes on with the rest.
+const LONGEST_PIECE: Duration = Duration::from_secs(60);
+
+/// The most threads; so many pieces of work may hang before everything stands still.
+const MOST_THREADS: usize = 16;
+
+/// One piece of work. A job that is not finished answers with its next piece.
+pub struct Job(Box<dyn FnOnce() -> Option<Job> + Send>);
+
+impl Job {
+    /// A job, or the next piece of one.
+    pub fn new(work: impl FnOnce() -> Option<Job> + Send + 'static) -> Job {
+        Job(Box::new(work))
+    }
+}
+
+/// Where such work is sent.
+#[derive(Debug, Clone)]
+pub struct Background {
+    queue: Option<Arc<Queue>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    arrival: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Job>,
+    /// When each thread began its piece of work; `None` for one that waits.
+    at_work: Vec<Option<Instant>>,
+}
+
+impl Background {
+    /// Work is done on a thread of its own, for the life of the program.
+    pub fn start() -> std::io::Result<Background> {
+        let queue = Arc::new(Queue::default());
+        queue.start_thread(&mut queue.state())?;
+        Ok(Background { queue: Some(queue) })
+    }
+
+    /// Work is done at once by whoever asks for it.
+    pub fn inline() -> Background {
+        Background { queue: None }
+    }
+
+    /// Whether work is done at once.
+    pub fn is_inline(&self) -> bool {
+        self.queue.is_none()
+    }
+
+    /// Has the work done.
+    pub fn submit(&self, job: Job) {
+        let Some(queue) = &self.queue else {
+            let mut left = Some(job);
+            while let Some(Job(work)) = left {
+                left = work();
+            }
+            return;
+        };
+        let mut state = queue.state();
+        state.waiting.push_back(job);
+        let hangs = |began: &Option<Instant>| began.is_some_and(|began| began.elapsed() > LONGEST_PIECE);
+        if state.at_work.iter().all(hangs) && state.at_work.len() < MOST_THREADS {
+            tracing::warn!("Background work hangs; another thread goes on with the rest.");
+            if let Err(error) = queue.start_thread(&mut state) {
+                tracing::error!(%error, "No thread could be started for background work.");
+            }
+        }
+        drop(state);
+        queue.arrival.notify_one();
+    }
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_thread(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        let number = state.at_work.len();
+        let queue = Arc::clone(self);
+        std::thread::Builder::new().name("background".to_owned()).spawn(move || queue.work(number))?;
+        state.at_work.push(None);
+        Ok(())
+    }
+
+    fn work(&self, number: usize) {
+        loop {
+            let mut state = self.state();
+            let Job(work) = loop {
+                match state.waiting.pop_front() {
+                    Some(job) => break job,
+                    None => state = self.arrival.wait(state).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            state.at_work[number] = Some(Instant::now());
+            drop(state);
+            // A panic is a defect of one job; those of the other homes go on.
+            let next = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+                tracing::error!("Background work panicked; what it was to find stays unknown. Please report it.");
+                None
+            });
+            let mut state = self.state();
+            state.at_work[number] = None;
+            state.waiting.extend(next);
+        }
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Job")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Sender, channel};
+
+    fn countdown(name: &'static str, left: u32, done: Sender<String>) -> Job {
+        Job::new(move || {
+            done.send(format!("{name}{left}")).unwrap();
+            (left > 1).then(|| countdown(name, left - 1, done))
+        })
+    }
+
+    #[test]
+    fn jobs_take_turns_piece_by_piece() {
+        let background = Background::start().unwrap();
+        let (done, results) = channel();
+        let (go, wait) = channel::<()>();
+        // Holds the thread until both jobs are queued.
+        background.submit(Job::new(move || {
+            wait.recv().unwrap();
+            None
+        }));
+        background.submit(countdown("a", 2, done.clone()));
+        background.submit(countdown("b", 2, done));
+        go.send(()).unwrap();
+        let order: Vec<_> = results.iter().collect();
+        assert_eq!(order.len(), 4);
+        assert_eq!(order.iter().filter(|piece| piece.starts_with('a')).collect::<Vec<_>>(), ["a2", "a1"]);
+        assert!(
+            order.iter().position(|piece| piece == "b2") < order.iter().position(|piece| piece == "a1"),
+            "{order:?}"
+        );
+    }
+
+    #[test]
+    fn a_panic_is_not_the_end_of_the_others() {
+        let background = Background::start().unwrap();
+        background.submit(Job::new(|| panic!("a defect in a job")));
+        let (done, results) = channel();
+        background.submit(countdown("a", 1, done));
+        assert_eq!(results.recv().unwrap(), "a1");
+    }
+
+    #[test]
+    fn inline_work_is_finished_when_submit_returns() {
+        let (done, results) = channel();
+        Background::inline().submit(countdown("a", 3, done));
+        assert_eq!(results.try_iter().count(), 3);
+    }
+}

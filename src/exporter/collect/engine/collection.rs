@@ -1,0 +1,403 @@
+//! One look of a crew: the runners, the cells they fill, and what is made of them.
+//!
+//! Every collector of every instance has a cell, which is filled once: with its answer, or with the reason why
+//! there is none. Who waits for the look takes what is in the cells when their own deadline comes.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::{Crew, Selection, Slot, Station};
+use crate::exporter::collect::background::Background;
+use crate::exporter::collect::gateway::GatewayProcesses;
+use crate::exporter::collect::problems::Problems;
+use crate::exporter::collect::{Look, Part};
+use crate::exporter::snapshot::host::Host;
+use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Problem, Reading, Reason, Snapshot};
+use crate::system::time::Timestamp;
+
+/// Instances that are worth a runner of their own: waking a thread takes as long as looking at one of them.
+const INSTANCES_PER_RUNNER: usize = 8;
+
+/// After this long a look under way is not joined any more, so that one that hangs does not hold up the next.
+const LONGEST_JOINED: Duration = Duration::from_secs(30);
+
+/// One look of a crew.
+#[derive(Debug)]
+pub(super) struct Collection {
+    selection: Selection,
+    started: Instant,
+    now: Timestamp,
+    gateways: GatewayProcesses,
+    background: Background,
+    runs: Vec<Run>,
+    /// The next instance that no runner has taken.
+    next: AtomicUsize,
+    /// What each runner is at.
+    seats: Vec<Mutex<Option<AtWork>>>,
+    is_host_asked: bool,
+    host: OnceLock<(Result<Host, Reason>, Duration)>,
+    /// Parts that are not over: the instances together, and the host.
+    left: AtomicUsize,
+    over: Notify,
+    whole: OnceLock<Arc<Fleet>>,
+}
+
+impl Collection {
+    /// Begins a look of `crew`.
+    pub(super) fn start(crew: &Crew, now: Timestamp, selection: &Selection) -> Arc<Collection> {
+        let run = |station: &Arc<Station>| {
+            let selected: Vec<usize> =
+                (0..station.slots.len()).filter(|slot| selection.has_collector(station.slots[*slot].name)).collect();
+            Run {
+                station: Arc::clone(station),
+                cells: selected.iter().map(|_| OnceLock::new()).collect(),
+                selected,
+                claimed: AtomicUsize::new(0),
+            }
+        };
+        let stations = crew.stations.iter().filter(|station| selection.has_instance(&station.instance.name));
+        // Who asks for the host alone asks for no instance.
+        let is_asked = |run: &Run| selection.collectors.is_empty() || !run.cells.is_empty();
+        let runs: Vec<_> = stations.map(run).filter(is_asked).collect();
+        let host = crew.host.as_ref().filter(|_| selection.asks_for_host());
+        let seats = runs.len().div_ceil(INSTANCES_PER_RUNNER).min(crew.most_runners);
+        let collection = Arc::new(Collection {
+            selection: selection.clone(),
+            started: Instant::now(),
+            now,
+            gateways: GatewayProcesses::new(Arc::clone(&crew.search)),
+            background: crew.background.clone(),
+            seats: (0..seats).map(|_| Mutex::new(None)).collect(),
+            next: AtomicUsize::new(0),
+            left: AtomicUsize::new(usize::from(!runs.is_empty()) + usize::from(host.is_some())),
+            runs,
+            is_host_asked: host.is_some(),
+            host: OnceLock::new(),
+            over: Notify::new(),
+            whole: OnceLock::new(),
+        });
+        if !collection.runs.is_empty() {
+            tokio::spawn(Arc::clone(&collection).supervise());
+        }
+        if let Some(host) = host {
+            let (collector, timeout) = (Arc::clone(&host.collector), host.timeout);
+            let collection = Arc::clone(&collection);
+            tokio::spawn(async move {
+                let started = Instant::now();
+                let look = tokio::task::spawn_blocking(move || match collector.try_lock() {
+                    Ok(mut collector) => collector.collect(),
+                    Err(TryLockError::Poisoned(collector)) => collector.into_inner().collect(),
+                    Err(TryLockError::WouldBlock) => Err(Reason::Timeout),
+                });
+                let found = tokio::time::timeout(timeout, look).await.map_or(Err(Reason::Timeout), |ended| {
+                    // An error is a panic of the collector.
+                    ended.unwrap_or(Err(Reason::Io))
+                });
+                let _ = collection.host.set((found, started.elapsed()));
+                collection.one_less();
+            });
+        }
+        collection
+    }
+
+    /// Whether everybody has answered, or has been given up on.
+    pub(super) fn is_over(&self) -> bool {
+        self.left.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether it has gone on for longer than it takes to give up on a few that hang. Nobody joins such a one.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.is_over() && self.started.elapsed() > LONGEST_JOINED
+    }
+
+    fn one_less(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.over.notify_waiters();
+        }
+    }
+
+    /// Waits until it is over, at the longest until `deadline`.
+    pub(super) async fn over_or(&self, deadline: Instant) {
+        let over = self.over.notified();
+        tokio::pin!(over);
+        // Registered before the check, so that an end between the two is not missed.
+        over.as_mut().enable();
+        if !self.is_over() {
+            let _ = tokio::time::timeout_at(deadline.into(), over).await;
+        }
+    }
+
+    /// What has been seen of `selection`, at the latest at `deadline`.
+    pub(super) async fn fleet(&self, selection: &Selection, deadline: Instant) -> Arc<Fleet> {
+        self.over_or(deadline).await;
+        if self.is_over() && *selection == self.selection {
+            Arc::clone(self.whole.get_or_init(|| self.assemble(selection)))
+        } else {
+            self.assemble(selection)
+        }
+    }
+
+    fn assemble(&self, selection: &Selection) -> Arc<Fleet> {
+        let (host, host_run) = match self.host.get() {
+            _ if !(self.is_host_asked && selection.asks_for_host()) => (Reading::Absent, None),
+            Some((Ok(host), took)) => (Reading::Known(Arc::new(*host)), Some(host_run(None, *took))),
+            Some((Err(reason), took)) => (Reading::Unknown(*reason), Some(host_run(Some(*reason), *took))),
+            None => (Reading::Unknown(Reason::Timeout), Some(host_run(Some(Reason::Timeout), Duration::ZERO))),
+        };
+        let asked = self.runs.iter().filter(|run| selection.has_instance(&run.station.instance.name));
+        let instances = asked.filter_map(|run| run.snapshot(self.now, selection)).collect();
+        Arc::new(Fleet { instances, host, host_run })
+    }
+}
+
+fn host_run(failure: Option<Reason>, took: Duration) -> CollectorRun {
+    CollectorRun {
+        collector: "host".to_owned(),
+        duration_seconds: took.as_secs_f64(),
+        problems: failure.map(|reason| Problem { reason, subject: "host".to_owned() }).into_iter().collect(),
+    }
+}
+
+/// What a runner is at.
+#[derive(Debug, Clone, Copy)]
+struct AtWork {
+    run: usize,
+    cell: usize,
+    since: Instant,
+}
+
+impl Collection {
+    /// Sees to it that every cell is filled, by as many runners as it takes.
+    async fn supervise(self: Arc<Self>) {
+        let mut runners = JoinSet::new();
+        // Who sits where; a runner that has lost its seat is not in here.
+        let mut seated = HashMap::new();
+        let seat = |runners: &mut JoinSet<()>, number: usize, first: Option<usize>| {
+            let collection = Arc::clone(&self);
+            runners.spawn_blocking(move || collection.run(number, first)).id()
+        };
+        for number in 0..self.seats.len() {
+            seated.insert(seat(&mut runners, number, None), number);
+        }
+        while !seated.is_empty() {
+            tokio::select! {
+                Some(ended) = runners.join_next_with_id() => {
+                    let (id, has_panicked) = ended.map_or_else(|error| (error.id(), true), |(id, ())| (id, false));
+                    if let Some(number) = seated.remove(&id)
+                        && has_panicked
+                        && let Some(run) = self.note_panic(number)
+                    {
+                        seated.insert(seat(&mut runners, number, Some(run)), number);
+                    }
+                }
+                () = tokio::time::sleep_until(self.next_limit().into()) => {
+                    for number in 0..self.seats.len() {
+                        if let Some(run) = self.give_up_if_overdue(number) {
+                            seated.retain(|_, seat| *seat != number);
+                            seated.insert(seat(&mut runners, number, Some(run)), number);
+                        }
+                    }
+                }
+            }
+        }
+        // Those that hang are left to themselves.
+        runners.detach_all();
+        self.one_less();
+    }
+
+    fn seat(&self, number: usize) -> std::sync::MutexGuard<'_, Option<AtWork>> {
+        self.seats[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the first of the collectors at work will have overrun.
+    fn next_limit(&self) -> Instant {
+        let limit =
+            |number| (*self.seat(number)).map(|work| work.since + self.runs[work.run].slot(work.cell).settings.timeout);
+        let soon = Instant::now() + Duration::from_millis(100);
+        // Who is between two collectors, or has not begun, shows at the next look.
+        (0..self.seats.len()).filter_map(limit).min().map_or(soon, |limit| limit.max(Instant::now()))
+    }
+
+    /// Takes the seat of a runner whose collector has overrun; answers with the instance it was at.
+    fn give_up_if_overdue(&self, number: usize) -> Option<usize> {
+        let mut seat = self.seat(number);
+        let work = (*seat)?;
+        let run = &self.runs[work.run];
+        let slot = run.slot(work.cell);
+        let timeout = || unanswered(slot, slot.name, Reason::Timeout, work.since.elapsed());
+        // Who has answered in the last moment keeps its seat.
+        if work.since.elapsed() < slot.settings.timeout || !run.fill(work.cell, timeout()) {
+            return None;
+        }
+        *seat = None;
+        Some(work.run)
+    }
+
+    /// A collector has panicked, which is a defect of ours and no reason to give up on the rest; answers with the
+    /// instance that its runner was at.
+    fn note_panic(&self, number: usize) -> Option<usize> {
+        let work = self.seat(number).take()?;
+        let run = &self.runs[work.run];
+        let slot = run.slot(work.cell);
+        tracing::error!(collector = slot.name, "A collector panicked; its readings are unknown. Please report it.");
+        run.fill(work.cell, unanswered(slot, slot.name, Reason::Io, work.since.elapsed()));
+        Some(work.run)
+    }
+
+    /// Goes on with instance `first`, then takes one after the other until none is left, or the seat is lost.
+    fn run(&self, seat: usize, first: Option<usize>) {
+        let next = std::iter::from_fn(|| Some(self.next.fetch_add(1, Ordering::AcqRel)));
+        for run in first.into_iter().chain(next.take_while(|run| *run < self.runs.len())) {
+            if self.work_on(seat, run).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Claims the cells of an instance and fills them. `Break` when somebody else has taken over.
+    fn work_on(&self, seat: usize, number: usize) -> ControlFlow<()> {
+        let run = &self.runs[number];
+        let mut has_entered = false;
+        loop {
+            let cell = run.claimed.fetch_add(1, Ordering::AcqRel);
+            if cell >= run.cells.len() {
+                return ControlFlow::Continue(());
+            }
+            let since = Instant::now();
+            let slot = run.slot(cell);
+            // From here on this is watched: also looking at the home as such may hang.
+            *self.seat(seat) = Some(AtWork { run: number, cell, since });
+            let entered = if has_entered { Ok(()) } else { run.station.enter() };
+            let answer = entered.map(|()| self.ask(run, slot, since)).and_then(|answer| {
+                // A home that vanishes in the middle makes every missing file look rightly absent.
+                run.station.is_there().map(|()| answer)
+            });
+            has_entered = answer.is_ok();
+            let answer = answer.unwrap_or_else(|reason| unanswered(slot, "home", reason, since.elapsed()));
+            if !run.fill(cell, answer) {
+                return ControlFlow::Break(());
+            }
+            *self.seat(seat) = None;
+        }
+    }
+
+    fn ask(&self, run: &Run, slot: &Slot, since: Instant) -> Answer {
+        let mut collector = match slot.collector.try_lock() {
+            Ok(collector) => collector,
+            // It panicked in an earlier look; what it remembers may be half-done, but it is all re-readable.
+            Err(TryLockError::Poisoned(collector)) => collector.into_inner(),
+            // Still at work for an earlier look, which has given up on it.
+            Err(TryLockError::WouldBlock) => {
+                return unanswered(slot, slot.name, Reason::Timeout, since.elapsed());
+            }
+        };
+        let mut problems = Problems::default();
+        let look = Look {
+            now: self.now,
+            instance: &run.station.instance,
+            gateways: &self.gateways,
+            background: &self.background,
+        };
+        let part = collector.collect(&look, &mut problems);
+        Answer { part, problems: problems.into_sorted(), took: since.elapsed() }
+    }
+}
+
+/// One look at one instance.
+#[derive(Debug)]
+struct Run {
+    station: Arc<Station>,
+    /// The slots that are asked, and for each the cell that its answer goes to.
+    selected: Vec<usize>,
+    cells: Vec<OnceLock<Answer>>,
+    claimed: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Answer {
+    part: Part,
+    problems: Vec<Problem>,
+    took: Duration,
+}
+
+impl Run {
+    fn slot(&self, cell: usize) -> &Slot {
+        &self.station.slots[self.selected[cell]]
+    }
+
+    /// Fills a cell, unless it has been filled meanwhile; says so in the log when a collector begins to fail, fails
+    /// for another reason, or recovers.
+    fn fill(&self, cell: usize, answer: Answer) -> bool {
+        let problems = answer.problems.clone();
+        if self.cells[cell].set(answer).is_err() {
+            return false;
+        }
+        let slot = self.slot(cell);
+        let mut last = slot.last_problems.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != problems {
+            let instance = &self.station.instance.name;
+            if problems.is_empty() {
+                tracing::info!(instance, collector = slot.name, "Everything can be told again.");
+            }
+            for problem in &problems {
+                let (subject, reason) = (&problem.subject, problem.reason.as_str());
+                tracing::warn!(instance, collector = slot.name, subject, reason, "Something can not be told.");
+            }
+            *last = problems;
+        }
+        true
+    }
+
+    /// What has been seen of the selected collectors; `None` where none of them is about instances.
+    fn snapshot(&self, now: Timestamp, selection: &Selection) -> Option<Arc<Snapshot>> {
+        let is_asked = |cell: &usize| selection.has_collector(self.slot(*cell).name);
+        let asked: Vec<usize> = (0..self.cells.len()).filter(is_asked).collect();
+        if asked.is_empty() && !selection.collectors.is_empty() {
+            return None;
+        }
+        let station = &self.station;
+        let mut snapshot = Snapshot {
+            format: FORMAT,
+            identity: station.identity(),
+            taken_at: now,
+            thresholds: station.instance.thresholds,
+            collectors: Vec::with_capacity(asked.len()),
+            gateway: Reading::Absent,
+            sessions: Reading::Absent,
+            activity: Reading::Absent,
+            cron: Reading::Absent,
+            credentials: Reading::Absent,
+            inventory: Reading::Absent,
+            home: Reading::Absent,
+        };
+        for index in asked {
+            let (slot, cell) = (self.slot(index), &self.cells[index]);
+            let late;
+            let answer = match cell.get() {
+                Some(answer) => answer,
+                None => {
+                    late = unanswered(slot, slot.name, Reason::Timeout, Duration::ZERO);
+                    &late
+                }
+            };
+            snapshot.collectors.push(CollectorRun {
+                collector: slot.name.to_owned(),
+                duration_seconds: answer.took.as_secs_f64(),
+                problems: answer.problems.clone(),
+            });
+            answer.part.clone().put_into(&mut snapshot);
+        }
+        Some(Arc::new(snapshot))
+    }
+}
+
+fn unanswered(slot: &Slot, subject: &str, reason: Reason, took: Duration) -> Answer {
+    let problem = Problem { reason, subject: subject.to_owned() };
+    Answer { part: (slot.unknown)(reason), problems: vec![problem], took }
+}

@@ -1,0 +1,509 @@
+//! Runs the collectors of all instances at once, and gives up on those that overrun.
+//!
+//! Collectors read files and databases, which blocks, so they run on threads: a few *runners* take one instance
+//! after the other and ask its collectors in turn. That is cheap, and enough as long as nothing hangs. When a
+//! collector overruns its timeout (a dead network filesystem, a huge store), its reading is `timeout`, the runner
+//! is left to itself, and another one takes its seat and goes on with what it had not claimed. The next look finds
+//! that collector still taken, says `timeout` at once, and piles nothing up behind it. What an overrunning
+//! collector finds in the end is kept by the collector itself and shown at the next look.
+//!
+//! A [`Crew`] is the collectors of one configuration. A look of a crew is a [`collection`]; any number of scrapes may
+//! wait for the same one, each under a deadline of its own.
+
+mod collection;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use collection::Collection;
+
+use super::background::Background;
+use super::gateway::looks_like_gateway;
+use super::host::HostCollector;
+use super::problems::Because;
+use super::{COLLECTORS, Collector, Entry, Part, Scope};
+use crate::exporter::config::{CollectorSettings, Config};
+use crate::exporter::instance::Instance;
+use crate::exporter::snapshot::{Fleet, Identity, Problem, Reason, Source};
+use crate::system::files;
+use crate::system::processes::Search;
+use crate::system::time::Timestamp;
+use crate::system::users;
+
+/// Looking whether a home is there takes microseconds; who has been at it for this long hangs.
+const LONGEST_ENTRY: Duration = Duration::from_secs(1);
+
+/// Which collectors and instances a look is about; an empty set means all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Collectors by name.
+    pub collectors: BTreeSet<String>,
+    /// Instances by name.
+    pub instances: BTreeSet<String>,
+}
+
+impl Selection {
+    /// Whether a look at this tells what `other` asks for.
+    fn covers(&self, other: &Selection) -> bool {
+        self == other || (self.collectors.is_empty() && self.instances.is_empty())
+    }
+
+    fn has_collector(&self, name: &str) -> bool {
+        self.collectors.is_empty() || self.collectors.contains(name)
+    }
+
+    /// Whether there is a collector that both ask.
+    fn overlaps(&self, other: &Selection) -> bool {
+        fn meet(one: &BTreeSet<String>, other: &BTreeSet<String>) -> bool {
+            one.is_empty() || other.is_empty() || !one.is_disjoint(other)
+        }
+        meet(&self.collectors, &other.collectors) && meet(&self.instances, &other.instances)
+    }
+
+    /// Who asks for certain instances gets these alone.
+    fn asks_for_host(&self) -> bool {
+        self.has_collector("host") && self.instances.is_empty()
+    }
+
+    fn has_instance(&self, name: &str) -> bool {
+        self.instances.is_empty() || self.instances.contains(name)
+    }
+}
+
+/// The collectors of one configuration, with what they remember from look to look.
+#[derive(Debug)]
+pub struct Crew {
+    stations: Vec<Arc<Station>>,
+    host: Option<HostStation>,
+    search: Arc<Mutex<Search>>,
+    background: Background,
+    most_runners: usize,
+    under_way: Mutex<Vec<UnderWay>>,
+}
+
+/// A look that is not over.
+#[derive(Debug, Clone)]
+struct UnderWay {
+    selection: Selection,
+    /// Whether it is one of the crew before a reload, which nobody joins any more.
+    is_former: bool,
+    collection: Arc<Collection>,
+}
+
+#[derive(Debug)]
+struct HostStation {
+    timeout: Duration,
+    collector: Arc<Mutex<HostCollector>>,
+}
+
+/// One instance and its collectors.
+#[derive(Debug)]
+struct Station {
+    instance: Instance,
+    slots: Vec<Arc<Slot>>,
+    /// Since when somebody has been looking at whether the home is there; long ago, when its filesystem is dead.
+    entering: Mutex<Option<Instant>>,
+    /// The owner of the home: their id, and the name that was looked up for it.
+    owner: Mutex<Option<(u32, String)>>,
+}
+
+struct Slot {
+    name: &'static str,
+    settings: CollectorSettings,
+    unknown: fn(Reason) -> Part,
+    collector: Mutex<Box<dyn Collector>>,
+    /// What it could not tell the last time, so that the log says what changes and not what stays.
+    last_problems: Mutex<Vec<Problem>>,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Station {
+    /// The collectors of an instance. One whose instance and settings stand unchanged in `former` is taken over.
+    fn new(
+        instance: &Instance,
+        settings: &HashMap<&'static str, CollectorSettings>,
+        former: Option<&Station>,
+    ) -> Station {
+        let slot = |entry: &Entry| {
+            let settings = settings.get(entry.name).copied().filter(|settings| settings.enabled)?;
+            let Scope::Instance { build, unknown } = entry.scope else {
+                return None;
+            };
+            let is_unchanged = |slot: &&Arc<Slot>| slot.name == entry.name && slot.settings == settings;
+            if let Some(kept) = former.and_then(|former| former.slots.iter().find(is_unchanged)) {
+                return Some(Arc::clone(kept));
+            }
+            Some(Arc::new(Slot {
+                name: entry.name,
+                settings,
+                unknown,
+                collector: Mutex::new(build(instance, settings.time_to_live)),
+                last_problems: Mutex::default(),
+            }))
+        };
+        let slots = COLLECTORS.iter().filter_map(slot).collect();
+        Station { instance: instance.clone(), slots, entering: Mutex::default(), owner: Mutex::default() }
+    }
+
+    /// Looks whether the home is there; the error is why it can not be looked at.
+    ///
+    /// On a dead filesystem this never returns. Whoever comes later finds that somebody has been at it for long,
+    /// and does not try.
+    fn is_there(&self) -> Result<(), Reason> {
+        self.guarded(|| files::exists(&self.instance.home.join("."))).and_then(|looked| match looked {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Reason::NotFound),
+            Err(error) => Err(error.reason()),
+        })
+    }
+
+    /// Looks whether the home is there, and whose it is.
+    fn enter(&self) -> Result<(), Reason> {
+        self.is_there()?;
+        self.guarded(|| self.look_up_owner())
+    }
+
+    fn guarded<T>(&self, look: impl FnOnce() -> T) -> Result<T, Reason> {
+        let entering = || self.entering.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut since = entering();
+            if since.is_some_and(|since| since.elapsed() > LONGEST_ENTRY) {
+                return Err(Reason::Timeout);
+            }
+            since.get_or_insert_with(Instant::now);
+        }
+        let looked = look();
+        *entering() = None;
+        Ok(looked)
+    }
+
+    fn identity(&self) -> Identity {
+        let instance = &self.instance;
+        Identity {
+            name: instance.name.clone(),
+            user: instance.user.clone().unwrap_or_else(|| self.owner()),
+            profile: instance.profile().to_owned(),
+            source: Source::Local,
+        }
+    }
+
+    fn owner(&self) -> String {
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        owner.as_ref().map_or_else(String::new, |(_, name)| name.clone())
+    }
+
+    fn look_up_owner(&self) {
+        use std::os::unix::fs::MetadataExt;
+        if self.instance.user.is_some() {
+            return;
+        }
+        let Ok(id) = std::fs::metadata(&self.instance.home).map(|metadata| metadata.uid()) else {
+            return;
+        };
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        if owner.as_ref().is_none_or(|(known, _)| *known != id) {
+            *owner = Some((id, users::name_of(id)));
+        }
+    }
+}
+
+impl Crew {
+    /// The collectors that `config` asks for. Those of instances that stand unchanged in `former` are taken
+    /// over with all they remember, so that counters go on.
+    pub fn new(config: &Config, former: Option<&Crew>, background: Background) -> Crew {
+        let station = |instance: &Instance| {
+            let kept = former.and_then(|former| former.stations.iter().find(|station| station.instance == *instance));
+            Arc::new(Station::new(instance, &config.collectors, kept.map(Arc::as_ref)))
+        };
+        let host = config.collectors.get("host").filter(|settings| settings.enabled).map(|settings| HostStation {
+            timeout: settings.timeout,
+            collector: former
+                .and_then(|former| Some(Arc::clone(&former.host.as_ref()?.collector)))
+                .unwrap_or_else(|| Arc::new(Mutex::new(HostCollector::new()))),
+        });
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Crew {
+            stations: config.instances.iter().map(station).collect(),
+            host,
+            search: former.map_or_else(
+                || Arc::new(Mutex::new(Search::new(looks_like_gateway))),
+                |former| Arc::clone(&former.search),
+            ),
+            background,
+            // Twice the processors: half of the runners may wait for a disk while the others compute.
+            most_runners: 2 * cores,
+            // They hold collectors that were taken over, so that a look must wait for them.
+            under_way: Mutex::new(former.map(Crew::looks_as_former).unwrap_or_default()),
+        }
+    }
+
+    fn looks_as_former(&self) -> Vec<UnderWay> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.iter().map(|look| UnderWay { is_former: true, ..look.clone() }).collect()
+    }
+
+    /// The names of its instances.
+    pub fn instance_names(&self) -> impl Iterator<Item = &str> {
+        self.stations.iter().map(|station| station.instance.name.as_str())
+    }
+
+    /// What the selected collectors see, at the latest at `deadline`: what is not there by then is unknown.
+    ///
+    /// A look that is under way and covers the selection is shared; one that merely overlaps is waited for.
+    pub async fn look(&self, selection: &Selection, deadline: Instant) -> Arc<Fleet> {
+        self.look_as_of(Timestamp::now(), selection, deadline).await
+    }
+
+    /// As [`Crew::look`], with ages counted from another moment than this one.
+    pub async fn look_as_of(&self, now: Timestamp, selection: &Selection, deadline: Instant) -> Arc<Fleet> {
+        let collection = loop {
+            let in_the_way = {
+                let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+                under_way.retain(|look| !look.collection.is_over() && !look.collection.is_stuck());
+                if let Some(look) = under_way.iter().find(|look| !look.is_former && look.selection.covers(selection)) {
+                    break Arc::clone(&look.collection);
+                }
+                match under_way.iter().find(|look| look.selection.overlaps(selection)) {
+                    Some(other) if Instant::now() < deadline => Arc::clone(&other.collection),
+                    _ => {
+                        let collection = Collection::start(self, now, selection);
+                        let look = UnderWay {
+                            selection: selection.clone(),
+                            is_former: false,
+                            collection: Arc::clone(&collection),
+                        };
+                        under_way.push(look);
+                        break collection;
+                    }
+                }
+            };
+            // Collectors that both ask are at work there, and would seem to hang.
+            in_the_way.over_or(deadline).await;
+        };
+        collection.fleet(selection, deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Look;
+    use super::super::problems::Problems;
+    use super::*;
+    use crate::exporter::instance::tests::instance_at;
+    use crate::exporter::snapshot::{CollectorRun, Reading};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// A collector that answers when it is told to, and says that it has been asked.
+    struct Scripted {
+        asked: Sender<()>,
+        answer: Receiver<()>,
+    }
+
+    impl Collector for Scripted {
+        fn collect(&mut self, _: &Look<'_>, _: &mut Problems) -> Part {
+            let _ = self.asked.send(());
+            // An error is a script that has no more answers: answer at once.
+            let _ = self.answer.recv();
+            Part::Cron(Reading::Absent)
+        }
+    }
+
+    struct Panicking;
+
+    impl Collector for Panicking {
+        fn collect(&mut self, _: &Look<'_>, _: &mut Problems) -> Part {
+            panic!("a defect in a collector");
+        }
+    }
+
+    fn slot(name: &'static str, timeout: Duration, collector: Box<dyn Collector>) -> Arc<Slot> {
+        Arc::new(Slot {
+            name,
+            settings: CollectorSettings { enabled: true, timeout, time_to_live: Duration::ZERO },
+            unknown: |reason| Part::Cron(Reading::Unknown(reason)),
+            collector: Mutex::new(collector),
+            last_problems: Mutex::default(),
+        })
+    }
+
+    fn scripted(name: &'static str, timeout: Duration) -> (Arc<Slot>, Receiver<()>, Sender<()>) {
+        let (asked, was_asked) = channel();
+        let (tell, answer) = channel();
+        (slot(name, timeout, Box::new(Scripted { asked, answer })), was_asked, tell)
+    }
+
+    fn crew(home: &std::path::Path, slots: Vec<Arc<Slot>>) -> Crew {
+        let config = Config::discovered(Vec::new());
+        let mut crew = Crew::new(&config, None, Background::inline());
+        crew.host = None;
+        let instance = instance_at(home);
+        let station = Station { instance, slots, entering: Mutex::default(), owner: Mutex::default() };
+        crew.stations = vec![Arc::new(station)];
+        crew
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn reasons(fleet: &Fleet) -> Vec<(&str, Vec<Reason>)> {
+        let of_run = |run: &'_ CollectorRun| run.problems.iter().map(|problem| problem.reason).collect();
+        fleet.instances[0].collectors.iter().map(|run| (run.collector.as_str(), of_run(run))).collect()
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_is_a_timeout_and_the_others_go_on() {
+        let home = tempfile::tempdir().unwrap();
+        let (hanging, was_asked, tell) = scripted("hanging", Duration::from_millis(20));
+        let (after, _, told) = scripted("after", LONG);
+        drop(told);
+        let crew = crew(home.path(), vec![hanging, after]);
+        let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+        assert_eq!(reasons(&fleet), [("hanging", vec![Reason::Timeout]), ("after", vec![])]);
+        was_asked.recv().unwrap();
+
+        // Still at work: the next look does not wait for it, and does not ask it a second time.
+        let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+        assert_eq!(reasons(&fleet), [("hanging", vec![Reason::Timeout]), ("after", vec![])]);
+        assert!(was_asked.try_recv().is_err());
+
+        // Once it has answered it is asked again.
+        drop(tell);
+        loop {
+            let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+            if reasons(&fleet)[0].1.is_empty() {
+                break;
+            }
+        }
+        was_asked.recv().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_deadline_answers_with_what_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, _, told) = scripted("first", LONG);
+        drop(told);
+        let (slow, was_asked, tell) = scripted("slow", LONG);
+        let crew = Arc::new(crew(home.path(), vec![first, slow]));
+        let patient = tokio::spawn({
+            let crew = Arc::clone(&crew);
+            async move { crew.look(&Selection::default(), Instant::now() + LONG).await }
+        });
+        tokio::task::spawn_blocking(move || was_asked.recv().unwrap()).await.unwrap();
+        // Shares the look that is under way, and does not wait for its end.
+        let hasty = crew.look(&Selection::default(), Instant::now()).await;
+        assert_eq!(reasons(&hasty), [("first", vec![]), ("slow", vec![Reason::Timeout])]);
+        drop(tell);
+        assert_eq!(reasons(&patient.await.unwrap()), [("first", vec![]), ("slow", vec![])]);
+    }
+
+    #[tokio::test]
+    async fn who_joins_a_wider_look_gets_what_it_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, _, told) = scripted("first", LONG);
+        drop(told);
+        let (slow, was_asked, tell) = scripted("slow", LONG);
+        let crew = Arc::new(crew(home.path(), vec![first, slow]));
+        let all = tokio::spawn({
+            let crew = Arc::clone(&crew);
+            async move { crew.look(&Selection::default(), Instant::now() + LONG).await }
+        });
+        tokio::task::spawn_blocking(move || was_asked.recv().unwrap()).await.unwrap();
+        let only = |name: &str| Selection { collectors: BTreeSet::from([name.to_owned()]), ..Selection::default() };
+        let part = crew.look(&only("first"), Instant::now()).await;
+        assert_eq!(reasons(&part), [("first", vec![])]);
+        let nobody = Selection { instances: BTreeSet::from(["nobody".to_owned()]), ..Selection::default() };
+        assert!(crew.look(&nobody, Instant::now()).await.instances.is_empty());
+        drop(tell);
+        assert_eq!(reasons(&all.await.unwrap()).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn looks_at_the_same_time_are_one_look() {
+        let home = tempfile::tempdir().unwrap();
+        let (slow, was_asked, tell) = scripted("slow", LONG);
+        let crew = Arc::new(crew(home.path(), vec![slow]));
+        let look = || {
+            let crew = Arc::clone(&crew);
+            tokio::spawn(async move { crew.look(&Selection::default(), Instant::now() + LONG).await })
+        };
+        let looks: Vec<_> = (0..10).map(|_| look()).collect();
+        let was_asked =
+            tokio::task::spawn_blocking(move || was_asked.recv().map(|()| was_asked).unwrap()).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        drop(tell);
+        let mut fleets = Vec::new();
+        for look in looks {
+            fleets.push(look.await.unwrap());
+        }
+        assert!(fleets.iter().all(|fleet| Arc::ptr_eq(fleet, &fleets[0])));
+        assert!(was_asked.try_recv().is_err(), "it was asked once");
+    }
+
+    #[tokio::test]
+    async fn a_home_on_a_dead_filesystem_is_not_entered_again() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, was_asked, _tell) = scripted("first", LONG);
+        let crew = crew(home.path(), vec![first]);
+        // Somebody has been at it for a while.
+        *crew.stations[0].entering.lock().unwrap() = Instant::now().checked_sub(2 * LONGEST_ENTRY);
+        let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+        assert_eq!(reasons(&fleet), [("first", vec![Reason::Timeout])]);
+        assert!(was_asked.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn looks_that_have_nothing_in_common_do_not_wait_for_each_other() {
+        let home = tempfile::tempdir().unwrap();
+        let (hanging, was_asked, _tell) = scripted("hanging", LONG);
+        let (other, _, told) = scripted("other", LONG);
+        drop(told);
+        let crew = Arc::new(crew(home.path(), vec![hanging, other]));
+        let only = |name: &str| Selection { collectors: BTreeSet::from([name.to_owned()]), ..Selection::default() };
+        let hung = tokio::spawn({
+            let (crew, selection) = (Arc::clone(&crew), only("hanging"));
+            async move { crew.look(&selection, Instant::now() + LONG).await }
+        });
+        tokio::task::spawn_blocking(move || was_asked.recv().unwrap()).await.unwrap();
+        let fleet = crew.look(&only("other"), Instant::now() + LONG).await;
+        assert_eq!(reasons(&fleet), [("other", vec![])]);
+        hung.abort();
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_unknown_reading() {
+        let home = tempfile::tempdir().unwrap();
+        let (after, _, told) = scripted("after", LONG);
+        drop(told);
+        let broken = slot("broken", Duration::from_millis(20), Box::new(Panicking));
+        let crew = crew(home.path(), vec![broken, after]);
+        for _ in 0..2 {
+            let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+            assert_eq!(reasons(&fleet), [("broken", vec![Reason::Io]), ("after", vec![])]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_home_that_vanishes_is_not_found_and_nothing_is_rightly_absent() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().to_owned();
+        let (first, _, told) = scripted("first", LONG);
+        drop(told);
+        let (during, was_asked, tell) = scripted("during", LONG);
+        let crew = Arc::new(crew(&path, vec![first, during]));
+        let look = tokio::spawn({
+            let crew = Arc::clone(&crew);
+            async move { crew.look(&Selection::default(), Instant::now() + LONG).await }
+        });
+        tokio::task::spawn_blocking(move || was_asked.recv().unwrap()).await.unwrap();
+        home.close().unwrap();
+        drop(tell);
+        assert_eq!(reasons(&look.await.unwrap()), [("first", vec![]), ("during", vec![Reason::NotFound])]);
+    }
+}

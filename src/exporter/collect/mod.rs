@@ -1,0 +1,201 @@
+//! Looking at instances: one collector per part of a home, run together under a deadline.
+//!
+//! [`COLLECTORS`] is the table of what there is. A [`Collector`] reads one part and answers with one [`Part`]
+//! of a Snapshot; it knows nothing of Prometheus, of HTTP, or of the other collectors. What it could not tell
+//! it notes as a [`Problem`]; a file that is damaged makes its own reading unknown and nothing else.
+//!
+//! * [`engine`]: runs the collectors of all instances at once, and gives up on those that overrun.
+//! * [`background`]: work that is too long for a scrape.
+//! * [`problems`]: from an error of the outside world to a reason out of the closed set.
+//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`gateway`], [`home`], [`host`],
+//!   [`inventory`], [`sessions`].
+
+pub mod activity;
+pub mod background;
+pub mod credentials;
+pub mod cron;
+pub mod engine;
+pub mod gateway;
+pub mod home;
+pub mod host;
+pub mod inventory;
+mod kept;
+pub mod problems;
+#[cfg(test)]
+mod sample_homes;
+pub mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use background::Background;
+use problems::Problems;
+
+use super::instance::Instance;
+use super::snapshot::{self, Reading, Reason, Snapshot};
+use crate::system::time::Timestamp;
+
+/// What a collector may use in one look.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// The moment that ages are counted from.
+    pub now: Timestamp,
+    /// The instance that is looked at.
+    pub instance: &'a Instance,
+    /// The gateway processes on this machine.
+    pub gateways: &'a gateway::GatewayProcesses,
+    /// Where work goes that is too long for a scrape.
+    pub background: &'a Background,
+}
+
+/// Reads one part of an instance.
+pub trait Collector: Send {
+    /// Reads the part as it is now. What can not be told is unknown in the part and noted in `problems`.
+    fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part;
+}
+
+/// The part of a Snapshot that one collector gives.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each is named after its field of the Snapshot")]
+pub enum Part {
+    Gateway(Reading<Arc<snapshot::gateway::Gateway>>),
+    Sessions(Reading<Arc<snapshot::sessions::Sessions>>),
+    Activity(Reading<Arc<snapshot::activity::Activity>>),
+    Cron(Reading<Arc<snapshot::cron::Cron>>),
+    Credentials(Reading<Arc<snapshot::credentials::Credentials>>),
+    Inventory(Reading<Arc<snapshot::inventory::Inventory>>),
+    Home(Reading<Arc<snapshot::home::Home>>),
+}
+
+impl Part {
+    /// Puts the part into its place.
+    pub fn put_into(self, snapshot: &mut Snapshot) {
+        match self {
+            Part::Gateway(reading) => snapshot.gateway = reading,
+            Part::Sessions(reading) => snapshot.sessions = reading,
+            Part::Activity(reading) => snapshot.activity = reading,
+            Part::Cron(reading) => snapshot.cron = reading,
+            Part::Credentials(reading) => snapshot.credentials = reading,
+            Part::Inventory(reading) => snapshot.inventory = reading,
+            Part::Home(reading) => snapshot.home = reading,
+        }
+    }
+}
+
+/// One row of the table of collectors.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name in labels, flags and the configuration.
+    pub name: &'static str,
+    /// What it reads, in a few words.
+    pub reads: &'static str,
+    /// How long it may take before it is given up on, unless the configuration says otherwise.
+    pub timeout: Duration,
+    /// How old an expensive reading may get, for a collector that keeps one.
+    pub time_to_live: Option<Duration>,
+    /// What it is about.
+    pub scope: Scope,
+}
+
+/// What a collector is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope {
+    /// One instance: made for it, and asked for its part.
+    Instance {
+        /// Makes the collector; the duration is how old an expensive reading may get.
+        build: fn(&Instance, Duration) -> Box<dyn Collector>,
+        /// The part where it can not be told.
+        unknown: fn(Reason) -> Part,
+    },
+    /// The machine: one for the whole fleet.
+    Host,
+}
+
+const PATIENT: Duration = Duration::from_secs(5);
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// Every collector, in the order in which it is run, shown and documented.
+pub const COLLECTORS: [Entry; 8] = [
+    Entry {
+        name: "gateway",
+        reads: "the gateway process, its heartbeat and its platforms",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Instance {
+            build: |instance, _| Box::new(gateway::GatewayCollector::new(instance)),
+            unknown: |reason| Part::Gateway(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "cron",
+        reads: "cron jobs, their runs, and the ticker",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Instance {
+            build: |instance, _| Box::new(cron::CronCollector::new(instance)),
+            unknown: |reason| Part::Cron(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "credentials",
+        reads: "whether tokens and keys are there and would work",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Instance {
+            build: |instance, _| Box::new(credentials::CredentialsCollector::new(instance)),
+            unknown: |reason| Part::Credentials(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "inventory",
+        reads: "memory, skills, MCP servers, webhooks, pairings, kanban, deliveries, update",
+        timeout: PATIENT,
+        time_to_live: Some(Duration::from_secs(60)),
+        scope: Scope::Instance {
+            build: |instance, time_to_live| Box::new(inventory::InventoryCollector::new(instance, time_to_live)),
+            unknown: |reason| Part::Inventory(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "sessions",
+        reads: "sessions, messages and model usage in state.db",
+        timeout: PATIENT,
+        time_to_live: Some(Duration::from_secs(300)),
+        scope: Scope::Instance {
+            build: |instance, time_to_live| Box::new(sessions::SessionsCollector::new(instance, time_to_live)),
+            unknown: |reason| Part::Sessions(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "activity",
+        reads: "turns and tool calls, from new messages in state.db",
+        timeout: PATIENT,
+        time_to_live: None,
+        scope: Scope::Instance {
+            build: |instance, _| Box::new(activity::ActivityCollector::new(instance)),
+            unknown: |reason| Part::Activity(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "home",
+        reads: "the size of the home and the space on its filesystem",
+        timeout: PATIENT,
+        time_to_live: Some(Duration::from_secs(600)),
+        scope: Scope::Instance {
+            build: |instance, time_to_live| Box::new(home::HomeCollector::new(instance, time_to_live)),
+            unknown: |reason| Part::Home(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "host",
+        reads: "processors, memory, load and uptime of this machine",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Host,
+    },
+];
+
+/// The row of the collector called `name`.
+pub fn entry(name: &str) -> Option<&'static Entry> {
+    COLLECTORS.iter().find(|entry| entry.name == name)
+}

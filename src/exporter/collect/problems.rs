@@ -1,0 +1,95 @@
+//! From an error of the outside world to a reason out of the closed set.
+
+use std::error::Error;
+
+use crate::exporter::snapshot::{Problem, Reading, Reason};
+use crate::system::files::FileError;
+use crate::system::processes::ProcessError;
+use crate::system::sqlite::DatabaseError;
+
+/// An error that says why a reading is unknown.
+pub trait Because: Error {
+    /// The reason.
+    fn reason(&self) -> Reason;
+}
+
+impl Because for FileError {
+    fn reason(&self) -> Reason {
+        match self {
+            FileError::Permission { .. } => Reason::Permission,
+            FileError::NotRegular { .. } | FileError::TooLarge { .. } => Reason::Unsupported,
+            FileError::Parse { .. } => Reason::Parse,
+            FileError::Io { .. } => Reason::Io,
+        }
+    }
+}
+
+impl Because for DatabaseError {
+    fn reason(&self) -> Reason {
+        match self {
+            DatabaseError::File(error) => error.reason(),
+            DatabaseError::WalWithoutIndex { .. } | DatabaseError::Changing { .. } => Reason::Stale,
+            DatabaseError::Corrupt { .. } => Reason::Parse,
+            DatabaseError::Locked { .. } | DatabaseError::TooSlow { .. } => Reason::Timeout,
+            DatabaseError::Schema { .. } => Reason::Unsupported,
+            DatabaseError::Sqlite { .. } => Reason::Io,
+        }
+    }
+}
+
+impl Because for ProcessError {
+    fn reason(&self) -> Reason {
+        match self {
+            ProcessError::Permission { .. } => Reason::Permission,
+            ProcessError::Proc { .. } => Reason::Io,
+        }
+    }
+}
+
+/// What one collector could not tell in one look.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes that something could not be told.
+    pub fn note(&mut self, subject: &str, reason: Reason) {
+        let problem = Problem { reason, subject: subject.to_owned() };
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// The reading that an attempt gives: what is not there is absent, what failed is unknown and noted.
+    pub fn reading<T>(&mut self, subject: &str, attempt: Result<Option<T>, impl Because>) -> Reading<T> {
+        match attempt {
+            Ok(value) => value.into(),
+            Err(error) => self.unknown(subject, &error),
+        }
+    }
+
+    /// The reading that a failure gives; it is noted.
+    pub fn unknown<T>(&mut self, subject: &str, error: &impl Because) -> Reading<T> {
+        let reason = error.reason();
+        tracing::debug!(subject, reason = reason.as_str(), error = display_chain(error), "a reading failed");
+        self.note(subject, reason);
+        Reading::Unknown(reason)
+    }
+
+    /// The problems, in order.
+    pub fn into_sorted(mut self) -> Vec<Problem> {
+        self.0.sort();
+        self.0
+    }
+}
+
+/// An error and all its sources on one line.
+pub fn display_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
