@@ -1,0 +1,232 @@
+//! Turns and tool calls: what the messages tell beyond their number.
+//!
+//! A cursor stands on `messages.id` and goes on over the rows that are new, each of which is read once. The
+//! first pass, over everything that is stored, may be millions of rows: what does not fit into [`AT_ONCE`] goes
+//! on in the background, in short transactions with as long a pause after each, and nothing is shown before it
+//! is through, because a counter that climbs through years of history in a minute looks like a storm.
+//!
+//! A turn begins with a person's message, the last one before the answer, and ends with the first answer that
+//! calls no tool. When Hermes rewrites a transcript (compaction), the rewritten rows are new rows and count again.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::background::Job;
+use super::problems::{Because, Problems};
+use super::sessions::STORE;
+use super::{Collector, Look, Part};
+use crate::exporter::instance::Instance;
+use crate::exporter::snapshot::activity::Activity;
+use crate::exporter::snapshot::{Reading, Reason};
+use crate::system::sqlite::{Database, DatabaseError, DatabaseStamp, Transaction, number, text};
+
+/// How much of a look may be spent on rows that are behind; the rest is done in the background.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// How long one transaction goes on.
+const ONE_STRETCH: Duration = Duration::from_millis(50);
+
+/// The most turns that are followed at once; beyond it those begun longest ago are forgotten.
+const MOST_OPEN_TURNS: usize = 10_000;
+
+/// Follows the messages of one instance.
+#[derive(Debug)]
+pub struct ActivityCollector {
+    store: Database,
+    follower: Arc<Mutex<Follower>>,
+}
+
+/// How far the messages have been followed.
+#[derive(Debug, Default)]
+struct Follower {
+    progress: Progress,
+    /// The state of the store that has been followed to its end.
+    followed: Option<DatabaseStamp>,
+    is_at_work: bool,
+    shown: Option<Arc<Activity>>,
+    failure: Option<Reason>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    /// The last row that was read.
+    cursor: i64,
+    counts: Activity,
+    /// When the turn in progress began, by session.
+    open_turns: HashMap<String, f64>,
+}
+
+impl ActivityCollector {
+    /// A collector for this instance.
+    pub fn new(instance: &Instance) -> Self {
+        ActivityCollector { store: Database::new(instance.path(STORE)), follower: Arc::default() }
+    }
+
+    fn activity(&mut self, look: &Look<'_>, problems: &mut Problems) -> Reading<Arc<Activity>> {
+        let stamp = match self.store.stamp() {
+            Ok(Some(stamp)) => stamp,
+            Ok(None) => return Reading::Absent,
+            Err(error) => return problems.unknown(STORE, &error),
+        };
+        let mut follower = lock(&self.follower);
+        if follower.followed != Some(stamp) && !follower.is_at_work {
+            let until = (!look.background.is_inline()).then(|| Instant::now() + AT_ONCE);
+            if follower.follow(&self.store, until).is_break() {
+                follower.is_at_work = true;
+                look.background.submit(in_background(self.store.clone(), Arc::clone(&self.follower)));
+            }
+        }
+        match (&follower.shown, follower.failure) {
+            (_, Some(reason)) => {
+                problems.note(STORE, reason);
+                Reading::Unknown(reason)
+            }
+            (Some(activity), None) => Reading::Known(Arc::clone(activity)),
+            (None, None) => {
+                problems.note("the first pass over the stored messages", Reason::Timeout);
+                Reading::Unknown(Reason::Timeout)
+            }
+        }
+    }
+}
+
+impl Collector for ActivityCollector {
+    fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part {
+        Part::Activity(self.activity(look, problems))
+    }
+}
+
+fn lock(follower: &Mutex<Follower>) -> MutexGuard<'_, Follower> {
+    follower.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One transaction of a pass that is too long for a look, and the job to go on with.
+fn in_background(store: Database, follower: Arc<Mutex<Follower>>) -> Job {
+    Job::new(move || {
+        let started = Instant::now();
+        let from = lock(&follower).progress.clone();
+        let stretched = stretch(&store, &from);
+        if lock(&follower).accept(stretched).is_continue() {
+            lock(&follower).is_at_work = false;
+            return None;
+        }
+        // Half of the time belongs to whoever else needs the disk and the store.
+        std::thread::sleep(started.elapsed());
+        Some(in_background(store, follower))
+    })
+}
+
+impl Follower {
+    /// Goes on until the end or `until`; `Continue` when there is nothing more to be done now.
+    fn follow(&mut self, store: &Database, until: Option<Instant>) -> ControlFlow<()> {
+        while self.accept(stretch(store, &self.progress)).is_break() {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Takes over what one transaction gave; `Break` when there is more to read.
+    fn accept(&mut self, stretched: Result<Option<Stretched>, DatabaseError>) -> ControlFlow<()> {
+        self.failure = None;
+        let (progress, ended, stamp) = match stretched {
+            Ok(Some(stretched)) => stretched,
+            Ok(None) => return ControlFlow::Continue(()),
+            Err(error) => {
+                tracing::debug!(error = super::problems::display_chain(&error), "the messages could not be followed");
+                self.failure = Some(error.reason());
+                return ControlFlow::Continue(());
+            }
+        };
+        let has_news = progress.cursor != self.progress.cursor;
+        let is_through = ended.is_continue();
+        self.progress = progress;
+        if (is_through && self.shown.is_none()) || (has_news && (is_through || self.shown.is_some())) {
+            self.shown = Some(Arc::new(self.progress.counts.clone()));
+        }
+        if is_through {
+            self.followed = Some(stamp).filter(DatabaseStamp::is_settled);
+        }
+        ended
+    }
+}
+
+type Stretched = (Progress, ControlFlow<()>, DatabaseStamp);
+
+/// Follows the messages for the length of one transaction. `None` where there is no store.
+fn stretch(store: &Database, from: &Progress) -> Result<Option<Stretched>, DatabaseError> {
+    // Before the read, so that what is written during it shows as a change afterwards.
+    let Some(stamp) = store.stamp()? else {
+        return Ok(None);
+    };
+    let stretched = store.read(|transaction| {
+        // A read may be repeated, so each attempt starts from the same place.
+        let mut progress = from.clone();
+        let ended = progress.read_on(transaction, Instant::now() + ONE_STRETCH)?;
+        Ok((progress, ended))
+    })?;
+    Ok(stretched.map(|(progress, ended)| (progress, ended, stamp)))
+}
+
+impl Progress {
+    fn read_on(&mut self, transaction: &Transaction<'_>, until: Instant) -> Result<ControlFlow<()>, rusqlite::Error> {
+        let newest = "SELECT max(id) FROM messages";
+        let newest: i64 = transaction.row(newest, [], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0);
+        if newest < self.cursor {
+            // An older copy of the store was put in place: its messages have been counted before.
+            self.cursor = newest;
+            self.open_turns.clear();
+        }
+        let sql = "SELECT id, session_id, role, timestamp, tool_calls FROM messages WHERE id > ?1 ORDER BY id";
+        let ended = transaction.rows(sql, [self.cursor], |row| {
+            self.cursor = row.get(0)?;
+            // A row that is not what it should be is passed over: it must not stop those behind it.
+            let session = text(row, 1)?.unwrap_or_default();
+            match (text(row, 2)?, number(row, 3)?) {
+                (Some("user"), Some(at)) => self.turn_begins(session, at),
+                (Some("assistant"), at) => match (text(row, 4)?, at) {
+                    (None | Some("" | "[]" | "null"), Some(at)) => self.turn_ends(session, at),
+                    (None, None) => {}
+                    (Some(calls), _) => self.tools_are_called(calls),
+                },
+                _ => {}
+            }
+            Ok(if Instant::now() < until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        self.forget_oldest_turns();
+        Ok(ended)
+    }
+
+    fn turn_begins(&mut self, session: &str, at: f64) {
+        // A message that comes before the answer interrupts the agent, which begins anew.
+        self.open_turns.insert(session.to_owned(), at);
+    }
+
+    fn turn_ends(&mut self, session: &str, at: f64) {
+        if let Some(began) = self.open_turns.remove(session) {
+            self.counts.turns.observe((at - began).max(0.0));
+        }
+    }
+
+    fn tools_are_called(&mut self, calls: &str) {
+        for call in serde_json::from_str::<Vec<Value>>(calls).unwrap_or_default() {
+            if let Some(name) = call.pointer("/function/name").and_then(Value::as_str) {
+                self.counts.tool_calls.add(name, 1);
+            }
+        }
+    }
+
+    fn forget_oldest_turns(&mut self) {
+        if self.open_turns.len() > MOST_OPEN_TURNS {
+            let mut began: Vec<f64> = self.open_turns.values().copied().collect();
+            let (_, limit, _) = began.select_nth_unstable_by(MOST_OPEN_TURNS, |a, b| b.total_cmp(a));
+            let limit = *limit;
+            self.open_turns.retain(|_, at| *at > limit);
+        }
+    }
+}
