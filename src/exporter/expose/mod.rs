@@ -1,0 +1,15 @@
+//! Renderings of what was seen. Nothing in here reads a file or asks anybody: Snapshots go in, text comes out.
+//!
+//! * [`families`]: the table of every metric there is; the code, `docs/metrics.md` and the tests go by it.
+//! * [`family`]: what one of them is.
+//! * [`metrics`]: the exposition, OpenMetrics 1.0 as prometheus-client writes it.
+//! * [`text`]: the same in the older text format 0.0.4, and which of the two a request wants.
+//! * [`reference`]: `docs/metrics.md`, from the table.
+//! * [`page`]: the first page for people.
+
+pub mod families;
+pub mod family;
+pub mod metrics;
+pub mod page;
+pub mod reference;
+pub mod text;
