@@ -1,0 +1,141 @@
+//! The configuration in force, and changing it while serving.
+//!
+//! A reload validates first and swaps whole: whoever is at work goes on with what they began with, and a file
+//! that is not valid changes nothing but the metric that says so. Reloads wait for each other.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::collect::background::Background;
+use super::collect::engine::Crew;
+use super::collect::problems::display_chain;
+use super::config::{Config, ConfigError};
+use super::discovery::{Discovered, Surroundings, discover};
+use super::expose::family::ServiceFacts;
+use crate::system::processes;
+use crate::system::time::Timestamp;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub enum ConfigSource {
+    /// A file.
+    File(PathBuf),
+    /// What is found around the user the exporter runs as.
+    Discovery(Surroundings),
+}
+
+/// A configuration source and what the command line adds to it.
+#[derive(Debug, Clone)]
+pub struct Loader {
+    /// Where the configuration comes from.
+    pub source: ConfigSource,
+    /// Collectors that the command line turns on or off.
+    pub switches: Vec<(&'static str, bool)>,
+}
+
+impl Loader {
+    /// Loads the configuration; where nothing was found, says so and what to do.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let mut config = match &self.source {
+            ConfigSource::File(path) => Config::from_file(path)?,
+            ConfigSource::Discovery(surroundings) => {
+                let found = discover(surroundings);
+                report(&found);
+                Config::discovered(found.instances)
+            }
+        };
+        config.switch_collectors(&self.switches);
+        Ok(config)
+    }
+}
+
+fn report(found: &Discovered) {
+    let places: Vec<_> = found.looked_at.iter().map(|place| place.display().to_string()).collect();
+    if found.instances.is_empty() {
+        tracing::warn!(
+            looked_at = places.join(", "),
+            "No Hermes home was found; set HERMES_HOME, or name the homes in a file and pass it with --config.file."
+        );
+    }
+    for instance in &found.instances {
+        tracing::info!(instance = instance.name, home = %instance.home.display(), "Found a Hermes home.");
+    }
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub struct Reloader {
+    loader: Loader,
+    background: Background,
+    crew: ArcSwap<Crew>,
+    one_at_a_time: tokio::sync::Mutex<()>,
+    facts: Mutex<(bool, Timestamp)>,
+}
+
+impl Reloader {
+    /// Loads the first configuration.
+    pub fn new(loader: Loader, background: Background) -> Result<Reloader, ConfigError> {
+        let crew = Crew::new(&loader.load()?, None, background.clone());
+        Ok(Reloader {
+            loader,
+            background,
+            crew: ArcSwap::from_pointee(crew),
+            one_at_a_time: tokio::sync::Mutex::new(()),
+            facts: Mutex::new((true, Timestamp::now())),
+        })
+    }
+
+    /// The collectors of the configuration in force.
+    pub fn crew(&self) -> Arc<Crew> {
+        self.crew.load_full()
+    }
+
+    /// Loads the configuration again. An error leaves the one in force as it is; both outcomes are logged and
+    /// show in [`Reloader::facts`].
+    pub async fn reload(&self) -> Result<(), Arc<ConfigError>> {
+        let _turn = self.one_at_a_time.lock().await;
+        let loader = self.loader.clone();
+        let loaded = match tokio::task::spawn_blocking(move || loader.load()).await {
+            Ok(loaded) => loaded,
+            // The loader does not panic; the runtime is shutting down, and nothing matters any more.
+            Err(_) => return Ok(()),
+        };
+        match loaded {
+            Ok(config) => {
+                let crew = Crew::new(&config, Some(&self.crew.load()), self.background.clone());
+                self.crew.store(Arc::new(crew));
+                self.note(true);
+                tracing::info!(instances = config.instances.len(), "The configuration was loaded.");
+                Ok(())
+            }
+            Err(error) => {
+                self.note(false);
+                tracing::error!(
+                    error = display_chain(&error),
+                    "The configuration was not loaded; the former one stays in force."
+                );
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    fn note(&self, succeeded: bool) {
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.0 = succeeded;
+        if succeeded {
+            facts.1 = Timestamp::now();
+        }
+    }
+
+    /// How the last attempt went, and what this process uses.
+    pub fn facts(&self) -> ServiceFacts {
+        let (is_config_loaded, config_loaded_at) = *self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        ServiceFacts {
+            is_config_loaded,
+            config_loaded_at,
+            process: processes::find(std::process::id()).ok().flatten().map(|process| process.usage()),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What any HTTP server here needs, whatever it serves.
+//!
+//! * [`listen`]: addresses to listen on, bound before anything is served.
+//! * [`lifetime`]: serving until a signal says otherwise, and then finishing what is under way.
+
+pub mod lifetime;
+pub mod listen;
