@@ -1,0 +1,265 @@
+//! The command line as typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::exporter::collect::COLLECTORS;
+
+/// Watches Hermes agents: reads Hermes homes without touching them and serves what it sees to Prometheus.
+#[derive(Debug, Parser)]
+#[command(name = "hermes-exporter", version)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) serve: ServeArguments,
+    #[command(flatten)]
+    pub(super) logging: Logging,
+}
+
+impl Arguments {
+    /// Reads the command line. What belongs to a command stands behind it; only the flags of the log may stand
+    /// before it, because Clap can not be told to take exactly those.
+    pub(super) fn read(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
+        let mut definition = Arguments::command();
+        let matches = definition.try_get_matches_from_mut(line)?;
+        if let Some((command, _)) = matches.subcommand() {
+            let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+            let misplaced = definition.get_arguments().find(|argument| {
+                let id = argument.get_id().as_str();
+                !id.starts_with("log.") && matches.try_contains_id(id).unwrap_or(false) && is_typed(id)
+            });
+            if let Some(flag) = misplaced.and_then(Arg::get_long) {
+                let text = format!(
+                    "--{flag} stands before the command; write it behind: hermes-exporter {command} --{flag} ..."
+                );
+                return Err(definition.error(ErrorKind::ArgumentConflict, text));
+            }
+        }
+        Arguments::from_arg_matches(&matches)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve metrics, JSON and a page over HTTP; what is done without a command
+    Serve(ServeArguments),
+    /// Print the metrics once, or write them to a file for node_exporter's textfile collector
+    Scrape(ScrapeArguments),
+    /// Print the Hermes homes that are found, as a configuration file to start from
+    Discover(DiscoverArguments),
+    /// Say whether a configuration file is valid, and what is wrong where it is not
+    CheckConfig {
+        /// The configuration file
+        file: PathBuf,
+    },
+    /// Serve sample homes with a stand-in for a gateway, to try everything without Hermes
+    Demo(DemoArguments),
+    /// The stand-in for a gateway that `demo` starts; its arguments are those of the real one
+    #[command(hide = true)]
+    Gateway {
+        #[arg(hide = true, value_parser = ["run"])]
+        run: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Look at what this file names, instead of at the homes that are found
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: Option<PathBuf>,
+    /// Listen on this address; may be given several times
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10119")]
+    pub(super) listen_addresses: Vec<String>,
+    /// Serve the metrics under this path
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    pub(super) telemetry_path: String,
+    #[command(flatten)]
+    pub(super) collectors: CollectorSwitches,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScrapeArguments {
+    /// Look at what this file names, instead of at the homes that are found
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: Option<PathBuf>,
+    /// The format; a textfile collector reads `text`
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: ScrapeFormat,
+    /// Write to this file, atomically, instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Give up on what takes longer
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    #[command(flatten)]
+    pub(super) collectors: CollectorSwitches,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ScrapeFormat {
+    Text,
+    Openmetrics,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiscoverArguments {
+    /// Also propose the homes of other users, as far as they can be seen; they are not looked into
+    #[arg(long)]
+    pub(super) all_users: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Listen on this address
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10119")]
+    pub(super) listen_addresses: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Logging {
+    /// Log nothing less important than this
+    #[arg(id = "log.level", long = "log.level", value_enum, default_value = "info", global = true)]
+    pub(super) level: LogLevel,
+    /// The form of the log lines on standard error
+    #[arg(id = "log.format", long = "log.format", value_enum, default_value = "logfmt", global = true)]
+    pub(super) format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => tracing::Level::ERROR,
+            LogLevel::Warn => tracing::Level::WARN,
+            LogLevel::Info => tracing::Level::INFO,
+            LogLevel::Debug => tracing::Level::DEBUG,
+            LogLevel::Trace => tracing::Level::TRACE,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+/// `--collector.<name>` and `--no-collector.<name>` for every row of the table of collectors; the last one wins.
+#[derive(Debug, Default)]
+pub(super) struct CollectorSwitches(pub(super) Vec<(&'static str, bool)>);
+
+impl Args for CollectorSwitches {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        // Clap keeps names for the life of the program, and so does the table.
+        COLLECTORS.iter().fold(command, |command, entry| {
+            let (on, off) = flags(entry.name);
+            let switch = |flag: &'static str, help: String| {
+                Arg::new(flag).long(flag).help(help).action(ArgAction::SetTrue).help_heading("Collectors")
+            };
+            command
+                .arg(switch(on, format!("Read {} (default)", entry.reads)).overrides_with(off))
+                .arg(switch(off, format!("Do not run the {} collector", entry.name)).overrides_with(on))
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for CollectorSwitches {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let switch = |entry: &'static crate::exporter::collect::Entry| {
+            let (on, off) = flags(entry.name);
+            match (matches.get_flag(on), matches.get_flag(off)) {
+                (true, _) => Some((entry.name, true)),
+                (_, true) => Some((entry.name, false)),
+                (false, false) => None,
+            }
+        };
+        Ok(CollectorSwitches(COLLECTORS.iter().filter_map(switch).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn flags(collector: &'static str) -> (&'static str, &'static str) {
+    use std::collections::HashMap;
+    use std::sync::OnceLock;
+    static FLAGS: OnceLock<HashMap<&str, (String, String)>> = OnceLock::new();
+    let flags = FLAGS.get_or_init(|| {
+        let both = |name: &'static str| (name, (format!("collector.{name}"), format!("no-collector.{name}")));
+        COLLECTORS.iter().map(|entry| both(entry.name)).collect()
+    });
+    flags.get(collector).map_or(("", ""), |(on, off)| (on, off))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    fn serve(line: &str) -> ServeArguments {
+        let arguments = Arguments::read(line.split(' ')).unwrap();
+        match arguments.command {
+            None => arguments.serve,
+            Some(Command::Serve(serve)) => serve,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn serving_is_the_default_and_has_the_same_flags() {
+        for line in [
+            "hermes-exporter --config.file a --web.listen-address 127.0.0.1:1 --web.listen-address [::1]:1 --no-collector.host",
+            "hermes-exporter serve --config.file=a --web.listen-address=127.0.0.1:1 --web.listen-address=[::1]:1 --no-collector.host",
+        ] {
+            let serve = serve(line);
+            assert_eq!(serve.config_file.as_deref(), Some(std::path::Path::new("a")));
+            assert_eq!(serve.listen_addresses, ["127.0.0.1:1", "[::1]:1"]);
+            assert_eq!(serve.collectors.0, [("host", false)]);
+        }
+    }
+
+    #[test]
+    fn flags_of_the_log_may_stand_anywhere_and_others_only_behind_the_command() {
+        for line in ["hermes-exporter --log.level debug scrape", "hermes-exporter scrape --log.level debug"] {
+            assert!(matches!(Arguments::read(line.split(' ')).unwrap().logging.level, LogLevel::Debug));
+        }
+        for line in [
+            "hermes-exporter --config.file a scrape",
+            "hermes-exporter --no-collector.host discover",
+            "hermes-exporter --web.listen-address 127.0.0.1:1 serve",
+        ] {
+            let error = Arguments::read(line.split(' ')).unwrap_err();
+            assert!(error.to_string().contains("write it behind: hermes-exporter "), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_last_switch_wins() {
+        assert_eq!(serve("hermes-exporter --no-collector.home --collector.home").collectors.0, [("home", true)]);
+        assert!(serve("hermes-exporter").collectors.0.is_empty());
+    }
+}

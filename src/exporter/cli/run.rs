@@ -1,0 +1,212 @@
+//! What each command does.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use super::CommandError;
+use super::arguments::{
+    Arguments, Command, DemoArguments, DiscoverArguments, ScrapeArguments, ScrapeFormat, ServeArguments,
+};
+use crate::exporter::collect::background::Background;
+use crate::exporter::collect::engine::{Crew, Selection};
+use crate::exporter::config::Config;
+use crate::exporter::demo::{self, Demo};
+use crate::exporter::discovery::{self, Surroundings};
+use crate::exporter::expose::family::ExporterFacts;
+use crate::exporter::expose::metrics::Exposition;
+use crate::exporter::expose::text::Format;
+use crate::exporter::reload::{ConfigSource, Loader, Reloader};
+use crate::exporter::serve;
+use crate::system::users::PASSWD;
+use crate::web::{lifetime, listen};
+
+/// Threads for collectors; more than the engine ever runs at once, unless some of them hang.
+const MOST_BLOCKING_THREADS: usize = 64;
+
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
+    match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(arguments) => serve(arguments),
+        Command::Scrape(arguments) => scrape(&arguments),
+        Command::Discover(arguments) => discover(&arguments),
+        Command::CheckConfig { file } => check_config(&file),
+        Command::Demo(arguments) => demonstrate(arguments),
+        Command::Gateway { .. } => Ok(demo::stand_in_gateway()?),
+    }
+}
+
+fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
+    let loader = loader(arguments.config_file, arguments.collectors.0);
+    serve_until_stopped(loader, &arguments.listen_addresses, &arguments.telemetry_path, |_| ())
+}
+
+fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
+    let demo = Demo::set_up()?;
+    let loader = loader(Some(demo.config_file()), Vec::new());
+    let outcome = serve_until_stopped(loader, &arguments.listen_addresses, "/metrics", |address| {
+        print(&demo.introduction(address));
+    });
+    demo.tear_down();
+    outcome
+}
+
+fn loader(config_file: Option<std::path::PathBuf>, switches: Vec<(&'static str, bool)>) -> Loader {
+    let source = match config_file {
+        Some(path) => ConfigSource::File(path),
+        None => ConfigSource::Discovery(Surroundings::of_this_process()),
+    };
+    Loader { source, switches }
+}
+
+fn serve_until_stopped(
+    loader: Loader,
+    addresses: &[String],
+    telemetry_path: &str,
+    is_serving: impl FnOnce(&str),
+) -> Result<ExitCode, CommandError> {
+    let is_own_path = telemetry_path.starts_with('/')
+        && telemetry_path.len() > 1
+        && !telemetry_path.contains(['{', '}', ':', '?', '#', '*', ' '])
+        && !["api", "-", "sd"].iter().any(|taken| telemetry_path.split('/').nth(1) == Some(taken));
+    if !is_own_path {
+        return Err(CommandError::TelemetryPath { path: telemetry_path.to_owned() });
+    }
+    let background = Background::start().map_err(system("starting a thread"))?;
+    let reloader = Arc::new(Reloader::new(loader, background)?);
+    let runtime = runtime()?;
+    let served = runtime.block_on(async {
+        let termination = lifetime::termination().map_err(system("waiting for signals"))?;
+        let reloading = Arc::clone(&reloader);
+        let hangups = lifetime::on_hangup(move || {
+            let reloader = Arc::clone(&reloading);
+            // The outcome is logged, and shows in the metrics.
+            async move { drop(reloader.reload().await) }
+        });
+        tokio::spawn(hangups.map_err(system("waiting for signals"))?);
+        let listeners = listen::bind(addresses).await?;
+        let mut first = None;
+        for listener in &listeners {
+            let address = listener.local_addr().map_err(system("reading the listener's address"))?;
+            tracing::info!(%address, "Listening.");
+            if listen::is_reachable_from_outside(&address) {
+                tracing::warn!(%address, "Others can reach this address, and there is no authentication.");
+            }
+            first.get_or_insert(address);
+        }
+        // The first look is begun before it is asked for; a scrape that comes meanwhile shares it.
+        let crew = reloader.crew();
+        tokio::spawn(async move { crew.look(&Selection::default(), Instant::now() + Duration::from_secs(60)).await });
+        is_serving(&first.map(|address| address.to_string()).unwrap_or_default());
+        let router = serve::router(reloader, telemetry_path);
+        let stop = async {
+            let signal = termination.await;
+            tracing::info!(signal, "Stopping.");
+        };
+        lifetime::serve(listeners, router, stop).await.map_err(system("serving"))
+    });
+    // A collector that hangs must not keep the program from ending.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
+    let mut config = loader(arguments.config_file.clone(), arguments.collectors.0.clone()).load()?;
+    // There is no second look that could have what the first one was too short for. Half, so that one that hangs
+    // leaves time for the others.
+    for settings in config.collectors.values_mut() {
+        settings.timeout = settings.timeout.max(arguments.timeout / 2);
+    }
+    let crew = Crew::new(&config, None, Background::inline());
+    let runtime = runtime()?;
+    let deadline = Instant::now() + arguments.timeout;
+    let fleet = runtime.block_on(crew.look(&Selection::default(), deadline));
+    runtime.shutdown_background();
+    let format = match arguments.format {
+        ScrapeFormat::Text => Format::Text,
+        ScrapeFormat::Openmetrics => Format::OpenMetrics,
+    };
+    let exposition = Exposition { fleet, exporter: Some(ExporterFacts { service: None }) };
+    let text = serve::encode(&exposition, format)
+        .map_err(|error| CommandError::System { what: "encoding the metrics", source: std::io::Error::other(error) })?;
+    match &arguments.output {
+        None => print(&text),
+        Some(path) => write_atomically(path, &text)
+            .map_err(|source| CommandError::Output { path: path.display().to_string(), source })?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn discover(arguments: &DiscoverArguments) -> Result<ExitCode, CommandError> {
+    let found = discovery::discover(&Surroundings::of_this_process());
+    let (found, hidden) = if arguments.all_users {
+        let (mut all, hidden) = discovery::discover_all_users(Path::new(PASSWD));
+        all.include(found);
+        (all, hidden)
+    } else {
+        (found, Vec::new())
+    };
+    if found.instances.is_empty() {
+        let places: Vec<_> = found.looked_at.iter().map(|place| place.display().to_string()).collect();
+        let _ = writeln!(
+            std::io::stderr(),
+            "hermes-exporter: no Hermes home was found (looked at: {}); run this as the user who runs Hermes, or set HERMES_HOME",
+            places.join(", ")
+        );
+    }
+    print(&discovery::as_configuration(&found, &hidden));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
+    let config = Config::from_file(file)?;
+    let count = config.instances.len();
+    print(&format!("{}: valid, {count} {}\n", file.display(), if count == 1 { "instance" } else { "instances" }));
+    for instance in &config.instances {
+        if !instance.home.join(".").exists() {
+            print(&format!(
+                "{}: note: the home {} of {:?} is not there, or can not be seen by this user\n",
+                file.display(),
+                instance.home.display(),
+                instance.name
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints to standard output; a reader that has gone, as in `| head`, is no error.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes beside the file and renames, so that nobody ever reads half of it; readable by all.
+fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let readable = std::fs::Permissions::from_mode(0o644);
+    // Not `.prom`, so that a textfile collector does not read it before it is whole.
+    let mut file = tempfile::Builder::new().prefix(".hermes-exporter-").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().set_permissions(readable)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn runtime() -> Result<Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(MOST_BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(system("starting threads"))
+}
+
+fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> CommandError {
+    move |source| CommandError::System { what, source }
+}
