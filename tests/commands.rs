@@ -1,0 +1,247 @@
+//! The program as it is run: commands, exit codes, signals. Every run has an empty environment of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::homes::Homes;
+
+fn program(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hermes-exporter"));
+    command.env_clear().env("HOME", home).env("TMPDIR", home).current_dir(home);
+    command
+}
+
+fn run(home: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = program(home).args(arguments).output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn empty() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A serving program, ended with the test.
+struct Serving {
+    child: Child,
+    address: String,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Serving {
+    fn start(home: &Path, arguments: &[&str]) -> Serving {
+        let mut command = program(home);
+        command.args(arguments).args(["--web.listen-address", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut address = None;
+        while address.is_none() {
+            let line = next_line(&mut log);
+            address = line.split("address=").nth(1).map(|rest| rest.split_whitespace().next().unwrap().to_owned());
+        }
+        Serving { child, address: address.unwrap(), log }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn next_line(log: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    assert!(log.read_line(&mut line).unwrap() > 0, "the log ended");
+    line
+}
+
+#[test]
+fn bad_usage_exits_with_64() {
+    let home = empty();
+    for arguments in [&["--nonsense"][..], &["nonsense"], &["scrape", "--format", "xml"], &["scrape", "--timeout", "5"]]
+    {
+        let (code, out, error) = run(home.path(), arguments);
+        assert_eq!((code, out.as_str()), (64, ""), "{arguments:?}");
+        assert!(error.contains("error:"), "{error}");
+    }
+    assert_eq!(run(home.path(), &["--help"]).0, 0);
+    assert_eq!(run(home.path(), &["--version"]).1, format!("hermes-exporter {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_configuration_that_is_not_valid_exits_with_64_before_anything_is_bound() {
+    let home = empty();
+    std::fs::write(home.path().join("bad.yml"), "instances:\n  - {name: a, hom: /a}\n").unwrap();
+    for arguments in
+        [&["--config.file", "bad.yml"][..], &["scrape", "--config.file", "bad.yml"], &["check-config", "bad.yml"]]
+    {
+        let (code, out, error) = run(home.path(), arguments);
+        assert_eq!((code, out.as_str()), (64, ""));
+        assert_eq!(error, "hermes-exporter: bad.yml:2:15: unknown key `hom`; did you mean `home`?\n");
+    }
+    let (code, _, error) = run(home.path(), &["check-config", "missing.yml"]);
+    assert_eq!(code, 64);
+    assert!(
+        error.starts_with("hermes-exporter: the configuration missing.yml could not be read: No such file"),
+        "{error}"
+    );
+    for path in ["metrics", "/", "/:x", "/{x}", "/sd", "/api/metrics", "/-/metrics"] {
+        let (code, _, error) = run(home.path(), &["--web.telemetry-path", path]);
+        assert_eq!(code, 64, "{path}: {error}");
+        assert!(error.contains("is not a path of its own"), "{error}");
+    }
+    assert_eq!(run(home.path(), &["--web.listen-address", "10119"]).0, 64);
+}
+
+#[test]
+fn an_address_that_is_taken_exits_with_1_and_says_what_to_do() {
+    let home = empty();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let keep = std::net::TcpListener::bind(taken);
+    let (code, _, error) = run(home.path(), &["--log.level", "error", "--web.listen-address", &taken.to_string()]);
+    drop(keep);
+    assert_eq!(code, 1);
+    assert!(error.contains("is another exporter running? --web.listen-address chooses another one"), "{error}");
+}
+
+#[test]
+fn what_is_discovered_is_a_valid_configuration() {
+    let homes = Homes::unpack();
+    std::fs::rename(homes.vijay(), homes.vijay().with_file_name(".hermes")).unwrap();
+    let home = homes.vijay().parent().unwrap().to_owned();
+    let (code, out, _) = run(&home, &["discover"]);
+    assert_eq!(code, 0);
+    std::fs::write(home.join("found.yml"), &out).unwrap();
+    let (code, out, error) = run(&home, &["check-config", "found.yml"]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert_eq!(out, "found.yml: valid, 2 instances\n");
+}
+
+#[test]
+fn an_empty_machine_is_told_what_to_do_and_served_all_the_same() {
+    let home = empty();
+    let (code, out, error) = run(home.path(), &["discover"]);
+    assert_eq!(code, 0);
+    assert!(out.ends_with("instances: []\n") && error.contains("run this as the user who runs Hermes"), "{error}");
+    let serving = Serving::start(home.path(), &[]);
+    assert!(serving.get("/").contains("No Hermes home was found."));
+    assert!(serving.get("/metrics").contains("hermes_exporter_build_info"));
+}
+
+#[test]
+fn a_scrape_goes_to_a_file_in_one_step_for_everybody_to_read() {
+    let homes = Homes::unpack();
+    let home = homes.vijay().parent().unwrap().to_owned();
+    std::fs::write(home.join("two.yml"), homes.config_text("")).unwrap();
+    let (code, out, error) =
+        run(&home, &["scrape", "--config.file", "two.yml", "--output", "hermes.prom", "--no-collector.host"]);
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "", ""));
+    let text = std::fs::read_to_string(home.join("hermes.prom")).unwrap();
+    assert!(text.contains("hermes_stored_messages{instance=\"vijay\"} 5225\n"));
+    assert!(text.contains("hermes_turns_total{instance=\"vijay\"}"), "a one-shot run waits for the first pass");
+    // These belong to whoever reads the file.
+    assert!(!text.contains("process_") && !text.contains("hermes_host_"));
+    assert_eq!(std::fs::metadata(home.join("hermes.prom")).unwrap().permissions().mode() & 0o777, 0o644);
+    let left: Vec<_> = std::fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".hermes-exporter")), "{left:?}");
+
+    let (code, _, error) = run(&home, &["scrape", "--config.file", "two.yml", "--output", "no/such/folder.prom"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("no/such/folder.prom could not be written"), "{error}");
+
+    let (_, out, _) = run(&home, &["scrape", "--config.file", "two.yml", "--format", "openmetrics"]);
+    assert!(out.ends_with("# EOF\n"));
+}
+
+#[test]
+fn a_hangup_loads_the_configuration_and_a_term_ends_in_order() {
+    let homes = Homes::unpack();
+    let home = homes.vijay().parent().unwrap().to_owned();
+    let file = home.join("two.yml");
+    std::fs::write(&file, homes.config_text("")).unwrap();
+    let mut serving = Serving::start(&home, &["--config.file", "two.yml"]);
+    assert!(serving.get("/metrics").contains("hermes_gateway_up{instance=\"bheem\"} 0\n"));
+
+    std::fs::write(&file, "nonsense").unwrap();
+    serving.signal(rustix::process::Signal::HUP);
+    while !next_line(&mut serving.log).contains("the former one stays in force") {}
+    assert!(serving.get("/metrics").contains("hermes_exporter_config_last_reload_successful 0\n"));
+
+    std::fs::write(&file, format!("instances:\n  - {{name: only, home: {}}}\n", homes.bheem().display())).unwrap();
+    serving.signal(rustix::process::Signal::HUP);
+    while !next_line(&mut serving.log).contains("The configuration was loaded.") {}
+    let metrics = serving.get("/metrics");
+    assert!(metrics.contains("hermes_gateway_up{instance=\"only\"} 0\n") && !metrics.contains("bheem\""));
+
+    serving.signal(rustix::process::Signal::TERM);
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_demonstration_shows_a_living_gateway_and_leaves_nothing_behind() {
+    let home = empty();
+    let mut serving = Serving::start(home.path(), &["demo"]);
+    let state = |serving: &Serving, state: &str| {
+        serving
+            .get("/metrics?instance=vijay")
+            .contains(&format!("hermes_gateway_state{{instance=\"vijay\",state=\"{state}\"}} 1\n"))
+    };
+    // The stand-in takes a moment to write what it is.
+    while !state(&serving, "running") {}
+    let metrics = serving.get("/metrics");
+    assert!(metrics.contains("hermes_gateway_up{instance=\"vijay\"} 1\n"));
+    assert!(metrics.contains("hermes_sessions_active{instance=\"vijay\"} 2\n"), "it was moved to the present");
+    assert!(metrics.contains("hermes_platform_up{instance=\"vijay\",platform=\"discord\"} 0\n"));
+    assert!(!metrics.contains("hermes_collector_failure_info{"));
+
+    let mut introduction = String::new();
+    let out = serving.child.stdout.as_mut().unwrap();
+    let mut byte = [0];
+    while !introduction.ends_with("removes everything.\n\n") {
+        assert_eq!(out.read(&mut byte).unwrap(), 1, "{introduction}");
+        introduction.push(char::from(byte[0]));
+    }
+    let number = introduction.split("process ").nth(1).unwrap().split(')').next().unwrap();
+    let gateway = rustix::process::Pid::from_raw(number.parse().unwrap()).unwrap();
+
+    rustix::process::kill_process(gateway, rustix::process::Signal::STOP).unwrap();
+    while !state(&serving, "frozen") {}
+    assert!(serving.get("/metrics").contains("hermes_gateway_up{instance=\"vijay\"} 0\n"));
+    rustix::process::kill_process(gateway, rustix::process::Signal::CONT).unwrap();
+    while !state(&serving, "running") {}
+    rustix::process::kill_process(gateway, rustix::process::Signal::KILL).unwrap();
+    while !state(&serving, "crashed") {}
+    let metrics = serving.get("/metrics");
+    assert!(
+        !metrics.contains("hermes_platform_up{instance=\"vijay\""),
+        "what it says of its platforms is what once was"
+    );
+
+    serving.signal(rustix::process::Signal::INT);
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing is left");
+}
+
+#[test]
+fn the_stand_in_refuses_a_real_home() {
+    let homes = Homes::unpack();
+    let before = std::fs::read(homes.vijay().join("gateway_state.json")).unwrap();
+    let output = program(&homes.vijay()).env("HERMES_HOME", homes.vijay()).args(["gateway", "run"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(std::fs::read(homes.vijay().join("gateway_state.json")).unwrap(), before);
+}

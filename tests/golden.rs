@@ -1,0 +1,98 @@
+//! The whole exposition of the sample homes against files, which `UPDATE_GOLDEN=1 cargo test` writes anew.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use hermes_exporter::exporter::expose::families::FAMILIES;
+use hermes_exporter::exporter::expose::family::ExporterFacts;
+use hermes_exporter::exporter::expose::metrics::Exposition;
+use hermes_exporter::exporter::expose::text::Format;
+use hermes_exporter::exporter::serve::encode;
+
+use crate::homes::Homes;
+
+/// Samples that are never the same twice.
+const CHANGING: [&str; 4] =
+    ["hermes_collector_duration_seconds{", "hermes_home_filesystem_", "hermes_host_", "hermes_exporter_build_info"];
+
+fn exposition(format: Format) -> String {
+    let fleet = Homes::unpack().look();
+    encode(&Exposition { fleet, exporter: Some(ExporterFacts { service: None }) }, format).unwrap()
+}
+
+fn check(name: &str, format: Format) {
+    let text: String = exposition(format)
+        .lines()
+        .map(|line| match CHANGING.iter().find(|prefix| line.starts_with(**prefix)) {
+            // The version stands in the label.
+            Some(prefix) if prefix.ends_with("info") => format!("{prefix} CHANGING\n"),
+            Some(_) => format!("{} CHANGING\n", line.rsplit_once(' ').unwrap().0),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    for (number, (golden, now)) in golden.lines().zip(text.lines()).enumerate() {
+        assert_eq!(now, golden, "tests/golden/{name}, line {}", number + 1);
+    }
+    assert_eq!(text.lines().count(), golden.lines().count(), "tests/golden/{name} has another length");
+}
+
+#[test]
+fn openmetrics() {
+    check("sample-homes.openmetrics", Format::OpenMetrics);
+}
+
+#[test]
+fn text() {
+    check("sample-homes.text", Format::Text);
+}
+
+#[test]
+fn families_and_label_sets_are_unique_and_of_the_table() {
+    let text = exposition(Format::Text);
+    let mut families = HashSet::new();
+    let mut series = HashSet::new();
+    for line in text.lines() {
+        if let Some(typed) = line.strip_prefix("# TYPE ") {
+            let name = typed.split(' ').next().unwrap();
+            assert!(families.insert(name), "{name} is described twice");
+            assert!(FAMILIES.iter().any(|family| family.name == name), "{name} is not in the table");
+        } else if !line.starts_with('#') {
+            let labelled = line.rsplit_once(' ').unwrap().0;
+            assert!(series.insert(labelled), "{labelled} stands twice");
+        }
+    }
+    assert!(families.len() > 60);
+}
+
+#[test]
+fn nothing_personal_or_secret_is_exposed() {
+    let fleet = Homes::unpack().look();
+    let json = serde_json::to_string(&*fleet).unwrap();
+    let text = encode(&Exposition { fleet, exporter: None }, Format::Text).unwrap();
+    for secret in [
+        "FAKE",
+        "not-a-secret",
+        "100000001",
+        "100000009",
+        "-100200300",
+        "Stranger",
+        "Friend",
+        "Vijay",
+        "Morning briefing",
+        "Summarise",
+        "work key",
+        "sha256",
+        "Improper token",
+        "rate limit exceeded",
+        "client_id",
+        "Asia/Kolkata",
+    ] {
+        assert!(!json.contains(secret), "{secret} is in the JSON");
+        assert!(!text.contains(secret), "{secret} is in the metrics");
+    }
+}

@@ -1,0 +1,242 @@
+//! The routes: formats, filters, refusals, reload. Asked through the router itself; no port is bound.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use hermes_exporter::exporter::collect::background::Background;
+use hermes_exporter::exporter::reload::{ConfigSource, Loader, Reloader};
+use hermes_exporter::exporter::serve::router;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::homes::Homes;
+
+struct Server {
+    homes: Homes,
+    file: PathBuf,
+    reloader: Arc<Reloader>,
+    router: Router,
+}
+
+impl Server {
+    fn start() -> Server {
+        let homes = Homes::unpack();
+        let file = homes.vijay().with_file_name("hermes-exporter.yml");
+        std::fs::write(&file, homes.config_text("")).unwrap();
+        let loader = Loader { source: ConfigSource::File(file.clone()), switches: Vec::new() };
+        let reloader = Arc::new(Reloader::new(loader, Background::inline()).unwrap());
+        Server { homes, file, router: router(Arc::clone(&reloader), "/metrics"), reloader }
+    }
+
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (parts.status, parts.headers, body.to_vec())
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let (status, _, body) = self.ask(Method::GET, path, &[]).await;
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        let (status, headers, body) = self.ask(Method::GET, path, &[("host", "exporter.example:10119")]).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers["content-type"], "application/json");
+        serde_json::from_slice(&body).unwrap()
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn on_a_server<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>) -> F) {
+    runtime().block_on(async { test(Arc::new(Server::start())).await });
+}
+
+#[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    on_a_server(async |server| {
+        for (accept, content_type, ends_in) in [
+            (
+                "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                "# EOF\n",
+            ),
+            ("text/plain", "text/plain; version=0.0.4; charset=utf-8", "\n"),
+        ] {
+            let (status, headers, body) = server.ask(Method::GET, "/metrics", &[("accept", accept)]).await;
+            let body = String::from_utf8(body).unwrap();
+            assert_eq!(status, StatusCode::OK);
+            assert_eq!(headers["content-type"], content_type);
+            assert!(body.ends_with(ends_in));
+            assert!(body.contains("hermes_gateway_up{instance=\"vijay\"} 0\n"));
+            assert!(body.contains("hermes_exporter_config_last_reload_successful 1\n"));
+            assert!(body.contains("process_resident_memory_bytes "));
+        }
+    });
+}
+
+#[test]
+fn metrics_are_compressed_for_who_asks() {
+    on_a_server(async |server| {
+        let (_, headers, body) = server.ask(Method::GET, "/metrics", &[("accept-encoding", "gzip")]).await;
+        assert_eq!(headers["content-encoding"], "gzip");
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut text).unwrap();
+        assert!(text.contains("hermes_gateway_up{instance=\"vijay\"} 0\n"));
+        assert!(body.len() * 3 < text.len());
+    });
+}
+
+#[test]
+fn filters_leave_out_what_is_not_asked_for() {
+    on_a_server(async |server| {
+        let (_, text) = server.get("/metrics?collect[]=cron&collect%5B%5D=host").await;
+        assert!(text.contains("hermes_cron_jobs{instance=\"vijay\"") && text.contains("hermes_host_cpus "));
+        assert!(!text.contains("hermes_gateway_up") && !text.contains("collector=\"sessions\""));
+        let (_, text) = server.get("/metrics?instance=bheem").await;
+        assert!(text.contains("hermes_gateway_up{instance=\"bheem\"}"));
+        assert!(!text.contains("vijay") && !text.contains("hermes_host_") && !text.contains("process_"));
+        let (_, text) = server.get("/metrics?collect=host").await;
+        assert!(text.contains("hermes_host_cpus ") && !text.contains("instance="));
+        let (status, _) = server.get("/metrics?foo=bar&module=x").await;
+        assert_eq!(status, StatusCode::OK, "parameters of others are left alone");
+    });
+}
+
+#[test]
+fn refusals_say_what_would_be_right() {
+    on_a_server(async |server| {
+        let (status, text) = server.get("/metrics?collect[]=crom").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            text,
+            "there is no collector called \"crom\"; there are: gateway, cron, credentials, inventory, sessions, activity, home, host\n"
+        );
+        for path in ["/metrics?instance=nobody", "/api/v1/instances/nobody"] {
+            let (status, text) = server.get(path).await;
+            assert_eq!(
+                (status, text.as_str()),
+                (StatusCode::NOT_FOUND, "there is no instance called \"nobody\"; /api/v1/instances lists them\n")
+            );
+        }
+        assert_eq!(server.get("/nothing").await.0, StatusCode::NOT_FOUND);
+        assert_eq!(server.ask(Method::POST, "/metrics", &[]).await.0, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(server.ask(Method::GET, "/-/reload", &[]).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    });
+}
+
+#[test]
+fn an_odd_timeout_header_does_no_harm() {
+    on_a_server(async |server| {
+        for value in ["0", "-1", "nan", "inf", "1e300", "soon", "0.001", ""] {
+            let (status, _, _) =
+                server.ask(Method::GET, "/metrics", &[("x-prometheus-scrape-timeout-seconds", value)]).await;
+            assert_eq!(status, StatusCode::OK, "{value}");
+        }
+    });
+}
+
+#[test]
+fn snapshots_targets_and_health() {
+    on_a_server(async |server| {
+        let all = server.json("/api/v1/instances").await;
+        assert_eq!(all["instances"].as_array().unwrap().len(), 2);
+        assert_eq!(all["instances"][0]["gateway"]["known"]["state"]["known"], "crashed");
+        assert!(all["host"]["known"]["cpus"].as_u64().unwrap() > 0);
+        let one = server.json("/api/v1/instances/bheem").await;
+        assert_eq!((&one["identity"]["name"], &one["format"]), (&"bheem".into(), &1.into()));
+        let targets = server.json("/sd").await;
+        assert_eq!(
+            targets[0],
+            serde_json::json!({
+                "targets": ["exporter.example:10119"],
+                "labels": {"__metrics_path__": "/metrics", "__param_instance": "vijay", "instance": "vijay"},
+            })
+        );
+        assert_eq!(targets[2]["labels"]["__param_collect"], "host");
+        for path in ["/-/healthy", "/-/ready"] {
+            assert_eq!(server.get(path).await.0, StatusCode::OK);
+        }
+    });
+}
+
+#[test]
+fn the_first_page_names_and_links_the_instances() {
+    on_a_server(async |server| {
+        let (status, headers, body) = server.ask(Method::GET, "/", &[]).await;
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(status, StatusCode::OK);
+        assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+        assert!(body.contains("<a href=\"/api/v1/instances/vijay\">vijay</a>") && body.contains("crashed"));
+    });
+}
+
+#[test]
+fn a_reload_swaps_whole_or_not_at_all() {
+    on_a_server(async |server| {
+        let reload = async || server.ask(Method::POST, "/-/reload", &[]).await;
+        let (status, _, _) = server.ask(Method::POST, "/-/reload", &[("origin", "https://example.org")]).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        let loaded_at = server.reloader.facts().config_loaded_at;
+        let former = server.reloader.crew();
+
+        std::fs::write(&server.file, "instances:\n  - {name: vijay, hom: /x}\n").unwrap();
+        let (status, _, body) = reload().await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(String::from_utf8(body).unwrap().contains(":2:19: unknown key `hom`; did you mean `home`?"));
+        let (_, text) = server.get("/metrics").await;
+        assert!(text.contains("hermes_exporter_config_last_reload_successful 0\n"));
+        assert!(text.contains("hermes_gateway_up{instance=\"vijay\"}"), "the former one stays in force");
+        assert!(Arc::ptr_eq(&former, &server.reloader.crew()));
+        assert_eq!(server.reloader.facts().config_loaded_at, loaded_at);
+
+        let only = format!("instances:\n  - {{name: bheem, home: {}}}\n", server.homes.bheem().display());
+        std::fs::write(&server.file, only).unwrap();
+        assert_eq!(reload().await.0, StatusCode::OK);
+        let (_, text) = server.get("/metrics").await;
+        assert!(text.contains("hermes_exporter_config_last_reload_successful 1\n"));
+        assert!(!text.contains("vijay"), "an instance that has gone leaves nothing behind");
+    });
+}
+
+#[test]
+fn an_unchanged_instance_keeps_its_counters_over_a_reload() {
+    on_a_server(async |server| {
+        let starts = server.homes.vijay().join("gateway-starts.log");
+        std::fs::write(&starts, "100\n200\n300\n").unwrap();
+        let counted = async || server.get("/metrics?collect[]=gateway&instance=vijay").await.1;
+        assert!(counted().await.contains("hermes_gateway_starts_total{instance=\"vijay\"} 3\n"));
+        std::fs::write(&starts, "300\n400\n").unwrap();
+        server.reloader.reload().await.unwrap();
+        assert!(counted().await.contains("hermes_gateway_starts_total{instance=\"vijay\"} 4\n"));
+    });
+}
+
+#[test]
+fn scrapes_at_the_same_time_all_get_the_same() {
+    on_a_server(async |server| {
+        let scrapes: Vec<_> = (0..40)
+            .map(|_| {
+                let server = Arc::clone(&server);
+                tokio::spawn(async move { server.get("/metrics").await })
+            })
+            .collect();
+        for scrape in scrapes {
+            let (status, text) = scrape.await.unwrap();
+            assert_eq!(status, StatusCode::OK);
+            assert!(text.contains("hermes_stored_messages{instance=\"vijay\"} 5225\n"));
+            assert!(!text.contains("hermes_collector_success{instance=\"vijay\",collector=\"sessions\"} 0"));
+        }
+    });
+}

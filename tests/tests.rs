@@ -1,0 +1,23 @@
+//! What the exporter does as a whole, on homes that Hermes itself has made.
+//!
+//! * [`homes`]: unpacks the sample homes and looks at them; used by the others.
+//! * [`golden`]: the whole exposition of the sample homes, in both formats, against files.
+//! * [`expected`]: the numbers of the sample homes against those counted independently by SQL.
+//! * [`damage`]: damaged, foreign, hostile and vanishing files: one reading is unknown, the others go on.
+//! * [`untouched`]: looking leaves no trace in a home.
+//! * [`properties`]: what holds for any input at all.
+//! * [`http`]: routes, formats, filters, reload.
+//! * [`commands`]: the program: commands, exit codes, signals.
+//!
+//! Tests against the real Hermes, a real Prometheus and so on are in `tests/end_to_end`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod commands;
+mod damage;
+mod expected;
+mod golden;
+mod homes;
+mod http;
+mod properties;
+mod untouched;
