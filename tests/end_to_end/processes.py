@@ -1,0 +1,177 @@
+"""Programs that a test starts: kept track of, waited for with a deadline, and ended whatever happens.
+
+Every program gets a session of its own, so that it goes down with all it has started, and is told by the kernel
+to end should the tests themselves be killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import BinaryIO, Callable, Iterator, Optional, Sequence, TypeVar
+
+Value = TypeVar("Value")
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+# How long anything may take that has no reason to take long. Generous: it is only ever waited out by a failure.
+DEADLINE_SECONDS = 30.0
+PAUSE_SECONDS = 0.05
+
+
+class NotInTime(AssertionError):
+    """A condition that a test waits for did not come true before its deadline."""
+
+
+def wait_for(
+    what: str, condition: Callable[[], Optional[Value]], seconds: float = DEADLINE_SECONDS, pause: float = PAUSE_SECONDS
+) -> Value:
+    """Asks `condition` until it answers with something true, and gives that answer.
+
+    What the condition raises as AssertionError or OSError counts as "not yet", and is shown if the deadline passes.
+    """
+    deadline = time.monotonic() + seconds
+    last: object = None
+    while True:
+        try:
+            last = condition()
+            if last:
+                return last
+        except (AssertionError, OSError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise NotInTime(f"after {seconds:g} s still waiting for: {what}; last answer: {last!r}")
+        time.sleep(pause)
+
+
+def free_port() -> int:
+    """A port on the loopback address that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _end_with_the_tests() -> None:
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Program:
+    """A program that was started, with what it writes in two files."""
+
+    def __init__(
+        self,
+        arguments: Sequence[object],
+        *,
+        environment: Optional[dict[str, str]] = None,
+        folder: Optional[Path] = None,
+        user: Optional[int] = None,
+    ) -> None:
+        self.arguments = [str(argument) for argument in arguments]
+        self._output = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()
+        identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+        self.process = subprocess.Popen(
+            self.arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._log,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+            preexec_fn=_end_with_the_tests,
+            **identity,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def output(self) -> str:
+        """What it has written so far."""
+        return _content(self._output)
+
+    def log(self) -> str:
+        """What it has written to the error channel so far."""
+        return _content(self._log)
+
+    def everything(self) -> str:
+        """Both, for a message about a failure."""
+        return f"{self.output()}{self.log()}"
+
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def assert_running(self) -> None:
+        assert self.is_running(), f"{self.arguments[0]} ended with {self.process.returncode}:\n{self.everything()}"
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> int:
+        """Waits for its end and gives its exit code."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise NotInTime(f"{' '.join(self.arguments)} did not end in {seconds:g} s:\n{self.everything()}") from None
+
+    def end(self) -> None:
+        """Ends it and all it has started, politely first."""
+        for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+                os.killpg(self.pid, signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience)
+                break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._output.close()
+        self._log.close()
+
+
+def _content(file: BinaryIO) -> str:
+    # Not by seeking: the program writes at the same position.
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A program that has run to its end."""
+
+    arguments: Sequence[str]
+    code: int
+    output: str
+    log: str
+
+    def succeeded(self) -> Finished:
+        """Itself, after making sure that all went well."""
+        assert self.code == 0, (
+            f"{' '.join(self.arguments)} ended with {self.code}:\n{self.output[-4000:]}{self.log[-4000:]}"
+        )
+        return self
+
+
+@contextlib.contextmanager
+def running(*arguments: object, **options: object) -> Iterator[Program]:
+    """Starts a program for the length of a `with` block."""
+    program = Program(arguments, **options)
+    try:
+        yield program
+    finally:
+        program.end()
+
+
+def run(*arguments: object, seconds: float = DEADLINE_SECONDS, **options: object) -> Finished:
+    """Runs a program to its end."""
+    with running(*arguments, **options) as program:
+        code = program.wait(seconds)
+        return Finished(program.arguments, code, program.output(), program.log())

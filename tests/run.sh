@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs them all. For Debian and Ubuntu, as root or with sudo.
+#
+#   tests/run.sh           everything
+#   tests/run.sh fast      what needs nothing but Rust
+#
+# What is installed: packages of the system (a C compiler, Python, Prometheus), cargo-deny, and a virtual
+# environment with hermes-agent below target/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# install_missing COMMAND=PACKAGE...: installs the packages whose commands are not there.
+install_missing() {
+    local missing=()
+    for pair in "$@"; do
+        command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    done
+    if [ "${#missing[@]}" -gt 0 ]; then
+        step "installing ${missing[*]}"
+        as_root apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+    fi
+}
+
+command -v cargo >/dev/null || { echo "tests/run.sh: cargo is missing; install Rust 1.95 or newer first" >&2; exit 1; }
+install_missing cc=build-essential
+
+step "formatting"
+cargo fmt --all --check
+step "lints"
+cargo clippy --locked --all-targets -- -D warnings
+step "unit, golden and program tests"
+cargo test --locked
+
+[ "${1:-}" != fast ] || exit 0
+
+step "licences, sources and duplicates of dependencies"
+command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
+cargo deny --locked check bans licenses sources
+
+install_missing python3=python3 prometheus=prometheus setpriv=util-linux
+environment=target/test-environment
+python="$PWD/$environment/bin/python"
+if ! "$python" -c 'import hermes_cli, time_machine, prometheus_client, pytest' 2>/dev/null; then
+    step "hermes-agent and test tools for Python"
+    # A Python without venv or its pip is one of Debian's, whose package brings both.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || { as_root apt-get update -q; as_root apt-get install -y -q python3-venv; }
+    python3 -m venv --clear "$environment"
+    "$python" -m pip install -q -r tests/end_to_end/requirements.txt
+fi
+
+step "end-to-end tests against the real hermes-agent and Prometheus"
+cargo build --locked
+# They look at homes as their owner and as somebody else, so they are run as root.
+as_root env HERMES_EXPORTER="$PWD/target/debug/hermes-exporter" HERMES_PYTHON="$python" PATH="$PATH" \
+    "$python" -m pytest -q -p no:cacheprovider tests/end_to_end
