@@ -124,10 +124,24 @@ pub(super) struct DemoArguments {
 #[derive(Debug, Args)]
 pub(super) struct Logging {
     /// Log nothing less important than this
-    #[arg(id = "log.level", long = "log.level", value_enum, default_value = "info", global = true)]
+    #[arg(
+        id = "log.level",
+        long = "log.level",
+        value_name = "LEVEL",
+        value_enum,
+        default_value = "info",
+        global = true
+    )]
     pub(super) level: LogLevel,
     /// The form of the log lines on standard error
-    #[arg(id = "log.format", long = "log.format", value_enum, default_value = "logfmt", global = true)]
+    #[arg(
+        id = "log.format",
+        long = "log.format",
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "logfmt",
+        global = true
+    )]
     pub(super) format: LogFormat,
 }
 
