@@ -169,7 +169,10 @@ pub fn entries(path: &Path) -> Result<Option<Vec<String>>, FileError> {
     Ok(Some(names))
 }
 
-fn read_stamped(path: &Path) -> Result<Option<(Vec<u8>, Stamp)>, FileError> {
+/// What was read of a file, and the stamp it had before; `None` for a stamp that was not settled then.
+type Stamped = (Vec<u8>, Option<Stamp>);
+
+fn read_stamped(path: &Path) -> Result<Option<Stamped>, FileError> {
     // Without NONBLOCK, opening a FIFO waits for a writer for ever.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -184,13 +187,15 @@ fn read_stamped(path: &Path) -> Result<Option<(Vec<u8>, Stamp)>, FileError> {
     if metadata.len() > SIZE_LIMIT {
         return Err(FileError::TooLarge { path: path.to_owned(), size: metadata.len() });
     }
+    // Asked before the read: what is written during it must not find the stamp settled meanwhile.
+    let stamp = Some(Stamp::of(&metadata)).filter(|stamp| stamp.is_settled_at(SystemTime::now()));
     let mut content = Vec::with_capacity(metadata.len() as usize + 1);
     // The file may grow while it is read.
     let read = (&mut file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;
     if read as u64 > SIZE_LIMIT {
         return Err(FileError::TooLarge { path: path.to_owned(), size: read as u64 });
     }
-    Ok(Some((content, Stamp::of(&metadata))))
+    Ok(Some((content, stamp)))
 }
 
 fn absent_or_error<T>(path: &Path, error: std::io::Error) -> Result<Option<T>, FileError> {
@@ -210,7 +215,8 @@ fn absent_or_error<T>(path: &Path, error: std::io::Error) -> Result<Option<T>, F
 #[derive(Debug)]
 pub struct Watched<T> {
     path: PathBuf,
-    seen: Option<(Stamp, Result<T, ParseFault>)>,
+    /// What was parsed, and the stamp it had, where a later change would show in it.
+    seen: Option<(Option<Stamp>, Result<T, ParseFault>)>,
 }
 
 impl<T> Watched<T> {
@@ -226,33 +232,17 @@ impl<T> Watched<T> {
 
     /// The parsed content as it is now, or `None` where there is no such file.
     pub fn get(&mut self, parse: impl FnOnce(&[u8]) -> Result<T, ParseFault>) -> Result<Option<&T>, FileError> {
-        let fresh = match (&self.seen, stamp(&self.path)) {
-            (_, Err(error)) => return Err(error),
-            (_, Ok(None)) => {
-                self.seen = None;
-                return Ok(None);
-            }
-            (Some((seen, _)), Ok(Some(now))) => *seen == now,
-            (None, Ok(Some(_))) => false,
+        let Some(now) = stamp(&self.path)? else {
+            self.seen = None;
+            return Ok(None);
         };
-        if !fresh {
+        if self.seen.as_ref().is_none_or(|(seen, _)| *seen != Some(now)) {
             self.seen = None;
             let Some((content, stamp)) = read_stamped(&self.path)? else {
                 return Ok(None);
             };
-            let parsed = parse(&content);
-            if stamp.is_settled_at(SystemTime::now()) {
-                return self.answer_kept(stamp, parsed);
-            }
-            // Kept under a stamp that no file has, so that the next look reads again.
-            let never = Stamp { device: 0, inode: 0, size: 0, modified: (0, 0), changed: (0, 0) };
-            return self.answer_kept(never, parsed);
+            self.seen = Some((stamp, parse(&content)));
         }
-        self.answer()
-    }
-
-    fn answer_kept(&mut self, stamp: Stamp, parsed: Result<T, ParseFault>) -> Result<Option<&T>, FileError> {
-        self.seen = Some((stamp, parsed));
         self.answer()
     }
 
@@ -340,6 +330,26 @@ mod tests {
                     Ok(content.len())
                 })
                 .unwrap();
+        }
+        assert_eq!(parses.get(), 2);
+    }
+
+    #[test]
+    fn a_stamp_that_settles_during_the_read_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watched");
+        write(&path, "one", SystemTime::now());
+        let mut watched = Watched::new(path.clone());
+        let parses = Cell::new(0);
+        for _ in 0..2 {
+            let slowly = |content: &[u8]| {
+                parses.set(parses.get() + 1);
+                while !Stamp::of(&path.metadata().unwrap()).is_settled_at(SystemTime::now()) {
+                    std::thread::yield_now();
+                }
+                Ok(content.len())
+            };
+            watched.get(slowly).unwrap();
         }
         assert_eq!(parses.get(), 2);
     }

@@ -150,13 +150,14 @@ impl Follower {
             self.shown = Some(Arc::new(self.progress.counts.clone()));
         }
         if is_through {
-            self.followed = Some(stamp).filter(DatabaseStamp::is_settled);
+            self.followed = stamp;
         }
         ended
     }
 }
 
-type Stretched = (Progress, ControlFlow<()>, DatabaseStamp);
+/// How far it came, whether that was the end, and the stamp before, where a later change would show in it.
+type Stretched = (Progress, ControlFlow<()>, Option<DatabaseStamp>);
 
 /// Follows the messages for the length of one transaction. `None` where there is no store.
 fn stretch(store: &Database, from: &Progress) -> Result<Option<Stretched>, DatabaseError> {
@@ -164,6 +165,7 @@ fn stretch(store: &Database, from: &Progress) -> Result<Option<Stretched>, Datab
     let Some(stamp) = store.stamp()? else {
         return Ok(None);
     };
+    let stamp = Some(stamp).filter(DatabaseStamp::is_settled);
     let stretched = store.read(|transaction| {
         // A read may be repeated, so each attempt starts from the same place.
         let mut progress = from.clone();

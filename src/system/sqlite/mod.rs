@@ -1,7 +1,7 @@
 //! Reading somebody else's live SQLite database without leaving a trace and without blocking anybody.
 //!
 //! The owner of the database may write, checkpoint, close or crash at any moment. The rules here follow from
-//! that, and from what SQLite does in each case (established by experiment with SQLite 3.40 to 3.53):
+//! that, and from what SQLite does in each case (established by experiment, which the tests below repeat):
 //!
 //! | beside the database | how it is read |
 //! |---|---|
@@ -16,6 +16,9 @@
 //! the owner's last close then still removes its `-wal` and `-shm`.
 
 mod readonly_vfs;
+mod watched;
+
+pub use watched::WatchedDatabase;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

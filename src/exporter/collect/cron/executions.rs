@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 
 use crate::exporter::snapshot::{OTHER, Tally};
-use crate::system::sqlite::{Database, DatabaseError, DatabaseStamp, Transaction};
+use crate::system::sqlite::{DatabaseError, Transaction, WatchedDatabase};
 use crate::system::time::Timestamp;
 
 /// The statuses that Hermes 0.19 knows, shown at zero where there are none.
@@ -28,35 +28,16 @@ pub(super) struct Recorded {
 
 /// The record of runs, read again when it has changed.
 #[derive(Debug)]
-pub(super) struct Executions {
-    database: Database,
-    seen: Option<(DatabaseStamp, Arc<Recorded>)>,
-}
+pub(super) struct Executions(WatchedDatabase<Recorded>);
 
 impl Executions {
     pub(super) fn new(path: PathBuf) -> Self {
-        Executions { database: Database::new(path), seen: None }
+        Executions(WatchedDatabase::new(path))
     }
 
     /// What is recorded now, or `None` where there is no record.
     pub(super) fn read(&mut self) -> Result<Option<Arc<Recorded>>, DatabaseError> {
-        let Some(stamp) = self.database.stamp()? else {
-            self.seen = None;
-            return Ok(None);
-        };
-        if let Some((seen, recorded)) = &self.seen
-            && *seen == stamp
-        {
-            return Ok(Some(Arc::clone(recorded)));
-        }
-        self.seen = None;
-        // Asked before the read: a write after the stamp must not find it settled meanwhile.
-        let is_settled = stamp.is_settled();
-        let recorded = self.database.read(query)?.map(Arc::new);
-        if is_settled {
-            self.seen = recorded.as_ref().map(|recorded| (stamp, Arc::clone(recorded)));
-        }
-        Ok(recorded)
+        self.0.get(query)
     }
 }
 
@@ -124,7 +105,7 @@ mod tests {
     }
 
     fn settle(executions: &Executions) {
-        while !executions.database.stamp().unwrap().unwrap().is_settled() {
+        while !executions.0.database().stamp().unwrap().unwrap().is_settled() {
             std::thread::yield_now();
         }
     }
@@ -175,11 +156,8 @@ mod tests {
     fn an_unchanged_record_is_not_opened_and_a_changed_one_is() {
         let (_folder, mut executions, writer) = record(COLUMNS, &["'a', 'failed', '1', NULL, NULL"]);
         settle(&executions);
-        executions.read().unwrap();
-        // What only the kept reading can say.
-        let marked = Recorded { by_status: Tally::of_known(&["kept"]), last_durations: HashMap::new() };
-        executions.seen.as_mut().unwrap().1 = Arc::new(marked);
-        assert_eq!(executions.read().unwrap().unwrap().by_status.iter().count(), 1);
+        let first = executions.read().unwrap().unwrap();
+        assert!(Arc::ptr_eq(&executions.read().unwrap().unwrap(), &first), "it was kept");
         writer.execute_batch("INSERT INTO executions VALUES ('a', 'failed', '2', NULL, NULL)").unwrap();
         assert_eq!(executions.read().unwrap().unwrap().by_status.get("failed"), 2);
     }
@@ -191,12 +169,13 @@ mod tests {
         // Again where this machine was too slow to read it soon enough.
         loop {
             file.set_modified(std::time::SystemTime::now()).unwrap();
-            executions.read().unwrap();
-            if !executions.database.stamp().unwrap().unwrap().is_settled() {
+            let first = executions.read().unwrap().unwrap();
+            let second = executions.read().unwrap().unwrap();
+            if !executions.0.database().stamp().unwrap().unwrap().is_settled() {
+                assert!(!Arc::ptr_eq(&first, &second));
                 break;
             }
         }
-        assert!(executions.seen.is_none());
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::exporter::collect::problems::{Because, Problems};
 use crate::exporter::collect::sessions::STORE;
 use crate::exporter::instance::Instance;
-use crate::exporter::snapshot::{Label, MOST_ENTRIES, Reading, Reason, Tally};
+use crate::exporter::snapshot::{Label, MOST_ENTRIES, Reading, Tally};
 use crate::system::files;
-use crate::system::sqlite::{Database, DatabaseError, DatabaseStamp, Transaction, count, text};
+use crate::system::sqlite::{DatabaseError, Transaction, WatchedDatabase, count, text};
 
 /// States in which a kanban task can be (hermes_cli/kanban_db.py).
 const TASK_STATUSES: [&str; 9] =
@@ -18,15 +19,12 @@ const TASK_STATUSES: [&str; 9] =
 /// States of a reply that Hermes owes (gateway/delivery_ledger.py).
 const OBLIGATION_STATES: [&str; 5] = ["pending", "attempting", "delivered", "failed", "abandoned"];
 
-/// Tallies of a database's tables, read again when the database has changed.
+/// Tallies of a database's tables, read again when the database has changed; `None` for a table that is not there.
 #[derive(Debug)]
 struct Tables {
-    database: Database,
+    database: WatchedDatabase<Vec<Option<Tally>>>,
     tables: &'static [Table],
-    seen: Option<(DatabaseStamp, Tallies)>,
 }
-
-type Tallies = Result<Vec<Option<Tally>>, Reason>;
 
 #[derive(Debug)]
 struct Table {
@@ -37,35 +35,13 @@ struct Table {
 
 impl Tables {
     fn new(path: PathBuf, tables: &'static [Table]) -> Self {
-        Tables { database: Database::new(path), tables, seen: None }
+        Tables { database: WatchedDatabase::new(path), tables }
     }
 
-    /// A tally per table, `None` for a table that is not there; `None` where there is no database.
-    fn read(&mut self) -> Result<Option<Vec<Option<Tally>>>, Reason> {
-        let reason = |error: DatabaseError| error.reason();
-        let Some(stamp) = self.database.stamp().map_err(reason)? else {
-            self.seen = None;
-            return Ok(None);
-        };
-        if let Some((of, tallies)) = &self.seen
-            && *of == stamp
-        {
-            return tallies.clone().map(Some);
-        }
-        let read = self.database.read(|transaction| {
-            self.tables.iter().map(|table| tally(transaction, table)).collect::<Result<Vec<_>, _>>()
-        });
-        let tallies = match read {
-            Ok(Some(tallies)) => Ok(tallies),
-            Ok(None) => return Ok(None),
-            Err(error) if error.is_lasting() => Err(error.reason()),
-            Err(error) => {
-                self.seen = None;
-                return Err(error.reason());
-            }
-        };
-        self.seen = stamp.is_settled().then(|| (stamp, tallies.clone()));
-        tallies.map(Some)
+    /// A tally per table; `None` where there is no database.
+    fn read(&mut self) -> Result<Option<Arc<Vec<Option<Tally>>>>, DatabaseError> {
+        let tables = self.tables;
+        self.database.get(|transaction| tables.iter().map(|table| tally(transaction, table)).collect())
     }
 }
 
@@ -108,13 +84,8 @@ impl StoreTables {
     }
 
     fn table(&mut self, index: usize, problems: &mut Problems) -> Reading<Tally> {
-        match self.0.read() {
-            Ok(tallies) => tallies.and_then(|mut tallies| tallies.swap_remove(index)).into(),
-            Err(reason) => {
-                problems.note(STORE, reason);
-                Reading::Unknown(reason)
-            }
-        }
+        let tally = self.0.read().map(|tallies| tallies?.get(index).cloned().flatten());
+        problems.reading(STORE, tally)
     }
 }
 
@@ -154,12 +125,11 @@ impl Boards {
             let mut tables = self.boards.remove(&slug).unwrap_or_else(|| Tables::new(path, &TABLES));
             match tables.read() {
                 Ok(None) => continue,
-                Ok(Some(mut tallies)) => {
-                    if let Some(tally) = tallies.pop().flatten() {
-                        tasks.insert(Label::new(&slug), tally);
-                    }
+                Ok(Some(tallies)) => {
+                    let tally = tallies.first().cloned().flatten();
+                    tasks.extend(tally.map(|tally| (Label::new(&slug), tally)));
                 }
-                Err(reason) => problems.note("kanban.db", reason),
+                Err(error) => problems.note("kanban.db", error.reason()),
             }
             boards.insert(slug, tables);
         }

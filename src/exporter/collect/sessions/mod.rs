@@ -22,7 +22,7 @@ use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::sessions::Sessions;
 use crate::exporter::snapshot::{Reading, Reason};
-use crate::system::sqlite::{Database, DatabaseError, DatabaseStamp};
+use crate::system::sqlite::{DatabaseError, DatabaseStamp, WatchedDatabase};
 use crate::system::time::Timestamp;
 use census::Census;
 use pulse::Pulse;
@@ -42,9 +42,8 @@ const KEPT_FOR_TIMES: u32 = 100;
 /// Counts the sessions of one instance.
 #[derive(Debug)]
 pub struct SessionsCollector {
-    store: Database,
     longest_kept: Duration,
-    pulse: Option<(DatabaseStamp, Result<Arc<Pulse>, Reason>)>,
+    pulse: WatchedDatabase<Pulse>,
     census: Kept<Counted>,
 }
 
@@ -62,16 +61,13 @@ struct Counted {
 impl SessionsCollector {
     /// A collector for this instance; a slow census is at most `longest_kept` old.
     pub fn new(instance: &Instance, longest_kept: Duration) -> Self {
-        SessionsCollector { store: Database::new(instance.path(STORE)), longest_kept, pulse: None, census: Kept::new() }
+        SessionsCollector { longest_kept, pulse: WatchedDatabase::new(instance.path(STORE)), census: Kept::new() }
     }
 
     fn sessions(&mut self, look: &Look<'_>, problems: &mut Problems) -> Reading<Arc<Sessions>> {
-        let stamp = match self.store.stamp() {
+        let stamp = match self.pulse.database().stamp() {
             Ok(Some(stamp)) => stamp,
-            Ok(None) => {
-                self.pulse = None;
-                return Reading::Absent;
-            }
+            Ok(None) => return Reading::Absent,
             Err(error) => return problems.unknown(STORE, &error),
         };
         let pulse = self.pulse(stamp, look.now);
@@ -108,21 +104,11 @@ impl SessionsCollector {
 
     /// What moves all the time; read again when the store has changed.
     fn pulse(&mut self, stamp: DatabaseStamp, now: Timestamp) -> Result<Arc<Pulse>, Reason> {
-        if let Some((of, pulse)) = &self.pulse
-            && *of == stamp
-        {
-            return pulse.clone();
-        }
         let since = now.seconds() - ACTIVE_SECONDS;
-        let read = self.store.read(|transaction| pulse::read(transaction, since));
-        let is_lasting = read.as_ref().err().is_none_or(DatabaseError::is_lasting);
-        let pulse = match read {
-            Ok(Some(pulse)) => Ok(Arc::new(pulse)),
-            Ok(None) => Err(Reason::NotFound),
+        match self.pulse.get_as_of(stamp, |transaction| pulse::read(transaction, since)) {
+            Ok(pulse) => pulse.ok_or(Reason::NotFound),
             Err(error) => Err(reason_of(&error)),
-        };
-        self.pulse = (is_lasting && stamp.is_settled()).then(|| (stamp, pulse.clone()));
-        pulse
+        }
     }
 
     /// What takes a scan; made again as often as its cost allows.
@@ -136,7 +122,7 @@ impl SessionsCollector {
                 Freshness::by_age(age, (counted.took * KEPT_FOR_TIMES).min(self.longest_kept))
             }
         };
-        let store = self.store.clone();
+        let store = self.pulse.database().clone();
         let counted = self.census.get(judge, look.background, move || {
             let started = Instant::now();
             let of = store.stamp().ok().flatten().filter(DatabaseStamp::is_settled);
