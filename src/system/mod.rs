@@ -4,12 +4,16 @@
 //! no file is created, locked or changed by anything in it.
 //!
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
+//! * [`owner`]: threads that read what is another user's with that user's rights.
+//! * [`privileges`]: what this process may do beyond the rights of its user.
 //! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
 //! * [`sqlite`]: reading somebody else's live SQLite database without leaving a trace.
 //! * [`time`]: moments, in the many spellings they are written in.
-//! * [`users`]: user names and home folders from the passwd file.
+//! * [`users`]: user names, home folders and groups from the passwd and group files.
 
 pub mod files;
+pub mod owner;
+pub mod privileges;
 pub mod processes;
 pub mod sqlite;
 pub mod time;

@@ -1,4 +1,4 @@
-//! User names and home folders, from the passwd file alone.
+//! User names, home folders and groups, from the passwd and group files alone.
 //!
 //! Name services behind NSS (LDAP, systemd-homed) are not asked: the lookup must neither block nor need a
 //! shared library. A user that is only known there is shown by number.
@@ -10,6 +10,9 @@ use super::files::{self, FileError};
 /// Where Linux keeps its users.
 pub const PASSWD: &str = "/etc/passwd";
 
+/// Where Linux keeps its groups.
+const GROUP: &str = "/etc/group";
+
 /// One line of the passwd file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -17,6 +20,8 @@ pub struct User {
     pub name: String,
     /// The numeric id.
     pub id: u32,
+    /// The primary group.
+    pub group: u32,
     /// The home folder.
     pub home: PathBuf,
 }
@@ -37,8 +42,31 @@ fn parse(line: &str) -> Option<User> {
     let mut fields = line.split(':');
     let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
     let id = fields.nth(1)?.parse().ok()?;
-    let home = fields.nth(2).filter(|home| home.starts_with('/'))?.into();
-    Some(User { name, id, home })
+    let group = fields.next()?.parse().ok()?;
+    let home = fields.nth(1).filter(|home| home.starts_with('/'))?.into();
+    Some(User { name, id, group, home })
+}
+
+/// The user with this login name or number; `None` where the passwd file has none.
+pub fn named(name: &str) -> Option<User> {
+    let users = all(Path::new(PASSWD)).unwrap_or_default();
+    let number = name.parse().ok();
+    users.into_iter().find(|user| user.name == name || Some(user.id) == number)
+}
+
+/// The groups that a user is a member of, besides the primary one.
+pub fn groups_of(user: &str) -> Vec<u32> {
+    let content = files::read(Path::new(GROUP)).ok().flatten().unwrap_or_default();
+    parse_groups(&String::from_utf8_lossy(&content), user)
+}
+
+fn parse_groups(content: &str, user: &str) -> Vec<u32> {
+    let group = |line: &str| {
+        let mut fields = line.split(':');
+        let id = fields.nth(2)?.parse().ok()?;
+        fields.next()?.split(',').any(|member| member.trim() == user).then_some(id)
+    };
+    content.lines().filter_map(group).collect()
 }
 
 #[cfg(test)]
@@ -46,17 +74,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn groups_are_those_that_name_the_user() {
+        let content = "root:x:0:\nadm:x:4:root,uma\nbroken:x\numa:x:1002:\nhermes:x:900:uma\numas:x:901:umas\n";
+        assert_eq!(parse_groups(content, "uma"), [4, 900]);
+        assert_eq!(parse_groups(content, "bob"), Vec::<u32>::new());
+    }
+
+    #[test]
     fn lines_become_users_and_damage_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("passwd");
         std::fs::write(
             &path,
-            "root:x:0:0:root:/root:/bin/bash\n\n+::::::\nbroken:x\numa:x:1001:1001:Uma,,,:/home/uma:/bin/sh\nnumber:x:many:1:::/\n",
+            "root:x:0:0:root:/root:/bin/bash\n\n+::::::\nbroken:x\numa:x:1001:1002:Uma,,,:/home/uma:/bin/sh\nnumber:x:many:1:::/\n",
         )
         .unwrap();
         let users = all(&path).unwrap();
         let names: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.id)).collect();
         assert_eq!(names, [("root", 0), ("uma", 1001)]);
         assert_eq!(users[1].home, Path::new("/home/uma"));
+        assert_eq!(users[1].group, 1002);
     }
 }

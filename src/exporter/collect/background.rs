@@ -9,6 +9,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::problems::display_chain;
+use crate::system::owner::Owner;
+
 /// A piece of work that takes longer hangs, and another thread goes on with the rest.
 const LONGEST_PIECE: Duration = Duration::from_secs(60);
 
@@ -23,12 +26,31 @@ impl Job {
     pub fn new(work: impl FnOnce() -> Option<Job> + Send + 'static) -> Job {
         Job(Box::new(work))
     }
+
+    /// The same job, done with the rights of `owner`.
+    fn done_by(self, owner: Arc<Owner>) -> Job {
+        Job::new(move || {
+            let Job(work) = self;
+            match owner.run_blocking(work) {
+                Ok(next) => next.map(|next| next.done_by(owner)),
+                Err(error) => {
+                    tracing::error!(
+                        error = display_chain(&error),
+                        "Background work could not be done as its owner; what it was to find stays unknown."
+                    );
+                    None
+                }
+            }
+        })
+    }
 }
 
 /// Where such work is sent.
 #[derive(Debug, Clone)]
 pub struct Background {
     queue: Option<Arc<Queue>>,
+    /// With whose rights it is done, where not with the program's own.
+    owner: Option<Arc<Owner>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,12 +71,17 @@ impl Background {
     pub fn start() -> std::io::Result<Background> {
         let queue = Arc::new(Queue::default());
         queue.start_thread(&mut queue.state())?;
-        Ok(Background { queue: Some(queue) })
+        Ok(Background { queue: Some(queue), owner: None })
     }
 
     /// Work is done at once by whoever asks for it.
     pub fn inline() -> Background {
-        Background { queue: None }
+        Background { queue: None, owner: None }
+    }
+
+    /// The same queue, for work that is done with the rights of `owner`.
+    pub fn done_by(&self, owner: Option<Arc<Owner>>) -> Background {
+        Background { queue: self.queue.clone(), owner }
     }
 
     /// Whether work is done at once.
@@ -70,6 +97,10 @@ impl Background {
                 left = work();
             }
             return;
+        };
+        let job = match &self.owner {
+            Some(owner) => job.done_by(Arc::clone(owner)),
+            None => job,
         };
         let mut state = queue.state();
         state.waiting.push_back(job);

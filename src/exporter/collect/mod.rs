@@ -1,7 +1,7 @@
-//! Looking at instances: one collector per part of a home, run together under a deadline.
+//! Looking at instances: one collector per part of an installation, run together under a deadline.
 //!
-//! [`COLLECTORS`] is the table of what there is. A [`Collector`] reads one part and answers with one [`Part`]
-//! of a Snapshot; it knows nothing of Prometheus, of HTTP, or of the other collectors. What it could not tell
+//! [`COLLECTORS`] is the table of what there is. A [`Collector`] reads one part, a [`NetworkCollector`] asks others
+//! about it; each answers with one [`Part`] of a Snapshot, and knows nothing of Prometheus or of the others. What it could not tell
 //! it notes as a [`Problem`]; a file that is damaged makes its own reading unknown and nothing else.
 //!
 //! * [`engine`]: runs the collectors of all instances at once, and gives up on those that overrun.
@@ -25,8 +25,9 @@ pub mod problems;
 mod sample_homes;
 pub mod sessions;
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use background::Background;
 use problems::Problems;
@@ -53,6 +54,27 @@ pub trait Collector: Send {
     /// Reads the part as it is now. What can not be told is unknown in the part and noted in `problems`.
     fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part;
 }
+
+/// What a network collector may use in one look.
+#[derive(Debug, Clone, Copy)]
+pub struct NetworkLook<'a> {
+    /// The moment that ages are counted from.
+    pub now: Timestamp,
+    /// The instance that is looked at.
+    pub instance: &'a Instance,
+    /// When it must have answered.
+    pub deadline: Instant,
+}
+
+/// Asks others, over a bus or a network, about one part of an instance.
+pub trait NetworkCollector: Send {
+    /// Asks, and answers before the deadline of the look; is dropped in the middle when it does not. What can not be
+    /// told is unknown in the part and noted in `problems`.
+    fn collect<'a>(&'a mut self, look: NetworkLook<'a>, problems: &'a mut Problems) -> Answering<'a>;
+}
+
+/// The answer of a network collector, to be awaited.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Part> + Send + 'a>>;
 
 /// The part of a Snapshot that one collector gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +126,13 @@ pub enum Scope {
     Instance {
         /// Makes the collector; the duration is how old an expensive reading may get.
         build: fn(&Instance, Duration) -> Box<dyn Collector>,
+        /// The part where it can not be told.
+        unknown: fn(Reason) -> Part,
+    },
+    /// One instance, of which others are asked over a bus or a network.
+    Network {
+        /// Makes the collector; the duration is how old an expensive reading may get.
+        build: fn(&Instance, Duration) -> Box<dyn NetworkCollector>,
         /// The part where it can not be told.
         unknown: fn(Reason) -> Part,
     },

@@ -12,17 +12,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::{Crew, Selection, Slot, Station};
-use crate::exporter::collect::background::Background;
+use super::{Crew, Selection, Slot, Station, Work};
 use crate::exporter::collect::gateway::GatewayProcesses;
-use crate::exporter::collect::problems::Problems;
-use crate::exporter::collect::{Look, Part};
+use crate::exporter::collect::problems::{Problems, display_chain};
+use crate::exporter::collect::{Look, NetworkLook, Part};
 use crate::exporter::snapshot::host::Host;
 use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Problem, Reading, Reason, Snapshot};
+use crate::system::owner::{Owner, OwnerError};
 use crate::system::time::Timestamp;
 
-/// Instances that are worth a runner of their own: waking a thread takes as long as looking at one of them.
-const INSTANCES_PER_RUNNER: usize = 8;
+/// Instances that are worth waking a thread for: that takes as long as looking at one of them.
+const INSTANCES_PER_SHARE: usize = 8;
+
+/// A network collector answers before its deadline by itself; one that has not after this long is dropped.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// After this long a look under way is not joined any more, so that one that hangs does not hold up the next.
 const LONGEST_JOINED: Duration = Duration::from_secs(30);
@@ -34,15 +37,15 @@ pub(super) struct Collection {
     started: Instant,
     now: Timestamp,
     gateways: GatewayProcesses,
-    background: Background,
     runs: Vec<Run>,
-    /// The next instance that no runner has taken.
+    shares: Vec<Share>,
+    /// The next share that no runner has begun.
     next: AtomicUsize,
     /// What each runner is at.
     seats: Vec<Mutex<Option<AtWork>>>,
     is_host_asked: bool,
     host: OnceLock<(Result<Host, Reason>, Duration)>,
-    /// Parts that are not over: the instances together, and the host.
+    /// Parts that are not over: what is read of the instances, what others are asked of them, and the host.
     left: AtomicUsize,
     over: Notify,
     whole: OnceLock<Arc<Fleet>>,
@@ -54,10 +57,19 @@ impl Collection {
         let run = |station: &Arc<Station>| {
             let selected: Vec<usize> =
                 (0..station.slots.len()).filter(|slot| selection.has_collector(station.slots[*slot].name)).collect();
+            let (mut read, mut asked) = (Vec::new(), Vec::new());
+            for (cell, slot) in selected.iter().enumerate() {
+                match station.slots[*slot].work {
+                    Work::Reads(_) => read.push(cell),
+                    Work::Asks(_) => asked.push(cell),
+                }
+            }
             Run {
                 station: Arc::clone(station),
                 cells: selected.iter().map(|_| OnceLock::new()).collect(),
                 selected,
+                read,
+                asked,
                 claimed: AtomicUsize::new(0),
             }
         };
@@ -66,24 +78,30 @@ impl Collection {
         let is_asked = |run: &Run| selection.collectors.is_empty() || !run.cells.is_empty();
         let runs: Vec<_> = stations.map(run).filter(is_asked).collect();
         let host = crew.host.as_ref().filter(|_| selection.asks_for_host());
-        let seats = runs.len().div_ceil(INSTANCES_PER_RUNNER).min(crew.most_runners);
+        let shares = shares(&runs);
+        let seats = shares.len().min(crew.most_runners);
+        let is_anyone_asked = runs.iter().any(|run| !run.asked.is_empty());
+        let parts = [!shares.is_empty(), is_anyone_asked, host.is_some()];
         let collection = Arc::new(Collection {
             selection: selection.clone(),
             started: Instant::now(),
             now,
             gateways: GatewayProcesses::new(Arc::clone(&crew.search)),
-            background: crew.background.clone(),
             seats: (0..seats).map(|_| Mutex::new(None)).collect(),
             next: AtomicUsize::new(0),
-            left: AtomicUsize::new(usize::from(!runs.is_empty()) + usize::from(host.is_some())),
+            left: AtomicUsize::new(parts.into_iter().filter(|part| *part).count()),
             runs,
+            shares,
             is_host_asked: host.is_some(),
             host: OnceLock::new(),
             over: Notify::new(),
             whole: OnceLock::new(),
         });
-        if !collection.runs.is_empty() {
+        if !collection.shares.is_empty() {
             tokio::spawn(Arc::clone(&collection).supervise());
+        }
+        if is_anyone_asked {
+            tokio::spawn(Arc::clone(&collection).ask_others());
         }
         if let Some(host) = host {
             let (collector, timeout) = (Arc::clone(&host.collector), host.timeout);
@@ -173,14 +191,13 @@ struct AtWork {
 }
 
 impl Collection {
-    /// Sees to it that every cell is filled, by as many runners as it takes.
+    /// Sees to it that every cell of what is read is filled, by as many runners as it takes.
     async fn supervise(self: Arc<Self>) {
         let mut runners = JoinSet::new();
         // Who sits where; a runner that has lost its seat is not in here.
         let mut seated = HashMap::new();
-        let seat = |runners: &mut JoinSet<()>, number: usize, first: Option<usize>| {
-            let collection = Arc::clone(&self);
-            runners.spawn_blocking(move || collection.run(number, first)).id()
+        let seat = |runners: &mut JoinSet<Result<(), Panicked>>, number: usize, first: Option<usize>| {
+            runners.spawn(Arc::clone(&self).run(number, first)).id()
         };
         for number in 0..self.seats.len() {
             seated.insert(seat(&mut runners, number, None), number);
@@ -188,7 +205,8 @@ impl Collection {
         while !seated.is_empty() {
             tokio::select! {
                 Some(ended) = runners.join_next_with_id() => {
-                    let (id, has_panicked) = ended.map_or_else(|error| (error.id(), true), |(id, ())| (id, false));
+                    let (id, has_panicked) =
+                        ended.map_or_else(|error| (error.id(), true), |(id, outcome)| (id, outcome.is_err()));
                     if let Some(number) = seated.remove(&id)
                         && has_panicked
                         && let Some(run) = self.note_panic(number)
@@ -250,12 +268,58 @@ impl Collection {
         Some(work.run)
     }
 
-    /// Goes on with instance `first`, then takes one after the other until none is left, or the seat is lost.
-    fn run(&self, seat: usize, first: Option<usize>) {
-        let next = std::iter::from_fn(|| Some(self.next.fetch_add(1, Ordering::AcqRel)));
-        for run in first.into_iter().chain(next.take_while(|run| *run < self.runs.len())) {
-            if self.work_on(seat, run).is_break() {
-                return;
+    /// Goes on with instance `first`, then takes one share after the other until none is left, or the seat is lost.
+    async fn run(self: Arc<Self>, seat: usize, first: Option<usize>) -> Result<(), Panicked> {
+        let mut first = first;
+        let mut share = first.and_then(|run| self.shares.iter().position(|share| share.runs.contains(&run)));
+        loop {
+            let Some(number) = share.take().or_else(|| self.next_share()) else {
+                return Ok(());
+            };
+            let (collection, run) = (Arc::clone(&self), first.take());
+            let work = move || collection.work_on_share(seat, number, run);
+            let outcome = match &self.shares[number].owner {
+                None => tokio::task::spawn_blocking(work).await.map_err(|_| Panicked)?,
+                Some(owner) => match owner.run(work).await {
+                    Ok(outcome) => outcome,
+                    Err(OwnerError::Panicked { .. }) => return Err(Panicked),
+                    Err(error) => {
+                        tracing::debug!(error = display_chain(&error), "an identity could not be taken");
+                        self.refuse(number);
+                        ControlFlow::Continue(())
+                    }
+                },
+            };
+            if outcome.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A share that nobody has begun; when there is none, one with instances that nobody has taken.
+    fn next_share(&self) -> Option<usize> {
+        let next = self.next.fetch_add(1, Ordering::AcqRel);
+        if next < self.shares.len() {
+            return Some(next);
+        }
+        self.shares.iter().position(|share| share.next.load(Ordering::Acquire) < share.runs.len())
+    }
+
+    /// Works on instance `first`, then on one after the other of a share. `Break` when the seat is lost.
+    fn work_on_share(&self, seat: usize, share: usize, first: Option<usize>) -> ControlFlow<()> {
+        let share = &self.shares[share];
+        for run in first.into_iter().chain(std::iter::from_fn(|| share.claim())) {
+            self.work_on(seat, run)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Nobody may read the instances of a share as their owner.
+    fn refuse(&self, share: usize) {
+        for number in std::iter::from_fn(|| self.shares[share].claim()) {
+            let run = &self.runs[number];
+            while let Some(cell) = run.claim() {
+                run.fill(cell, unanswered(run.slot(cell), "owner", Reason::Permission, Duration::ZERO));
             }
         }
     }
@@ -264,17 +328,13 @@ impl Collection {
     fn work_on(&self, seat: usize, number: usize) -> ControlFlow<()> {
         let run = &self.runs[number];
         let mut has_entered = false;
-        loop {
-            let cell = run.claimed.fetch_add(1, Ordering::AcqRel);
-            if cell >= run.cells.len() {
-                return ControlFlow::Continue(());
-            }
+        while let Some(cell) = run.claim() {
             let since = Instant::now();
             let slot = run.slot(cell);
             // From here on this is watched: also looking at the home as such may hang.
             *self.seat(seat) = Some(AtWork { run: number, cell, since });
             let entered = if has_entered { Ok(()) } else { run.station.enter() };
-            let answer = entered.map(|()| self.ask(run, slot, since)).and_then(|answer| {
+            let answer = entered.map(|()| self.read(run, slot, since)).and_then(|answer| {
                 // A home that vanishes in the middle makes every missing file look rightly absent.
                 run.station.is_there().map(|()| answer)
             });
@@ -285,10 +345,14 @@ impl Collection {
             }
             *self.seat(seat) = None;
         }
+        ControlFlow::Continue(())
     }
 
-    fn ask(&self, run: &Run, slot: &Slot, since: Instant) -> Answer {
-        let mut collector = match slot.collector.try_lock() {
+    fn read(&self, run: &Run, slot: &Slot, since: Instant) -> Answer {
+        let Work::Reads(collector) = &slot.work else {
+            return unanswered(slot, slot.name, Reason::Unsupported, since.elapsed());
+        };
+        let mut collector = match collector.try_lock() {
             Ok(collector) => collector,
             // It panicked in an earlier look; what it remembers may be half-done, but it is all re-readable.
             Err(TryLockError::Poisoned(collector)) => collector.into_inner(),
@@ -302,11 +366,102 @@ impl Collection {
             now: self.now,
             instance: &run.station.instance,
             gateways: &self.gateways,
-            background: &self.background,
+            background: &run.station.background,
         };
         let part = collector.collect(&look, &mut problems);
         Answer { part, problems: problems.into_sorted(), took: since.elapsed() }
     }
+}
+
+impl Collection {
+    /// Sees to it that every cell of what others are asked is filled.
+    async fn ask_others(self: Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        let mut cells = HashMap::new();
+        for (number, run) in self.runs.iter().enumerate() {
+            for cell in &run.asked {
+                let task = tasks.spawn(Arc::clone(&self).ask(number, *cell));
+                cells.insert(task.id(), (number, *cell));
+            }
+        }
+        while let Some(ended) = tasks.join_next_with_id().await {
+            let Err(error) = ended else { continue };
+            if let Some((number, cell)) = cells.get(&error.id()) {
+                let run = &self.runs[*number];
+                let slot = run.slot(*cell);
+                tracing::error!(
+                    collector = slot.name,
+                    "A collector panicked; its readings are unknown. Please report it."
+                );
+                run.fill(*cell, unanswered(slot, slot.name, Reason::Io, self.started.elapsed()));
+            }
+        }
+        self.one_less();
+    }
+
+    /// Asks for one cell, and fills it.
+    async fn ask(self: Arc<Self>, number: usize, cell: usize) {
+        let since = Instant::now();
+        let run = &self.runs[number];
+        let slot = run.slot(cell);
+        let mut problems = Problems::default();
+        let deadline = since + slot.settings.timeout;
+        let look = NetworkLook { now: self.now, instance: &run.station.instance, deadline };
+        let part = match &slot.work {
+            Work::Asks(collector) => {
+                // Nobody holds it for longer than this, because who overruns is dropped.
+                let answer = async { collector.lock().await.collect(look, &mut problems).await };
+                tokio::time::timeout_at((deadline + LAST_WORD).into(), answer).await.ok()
+            }
+            Work::Reads(_) => None,
+        };
+        let took = since.elapsed();
+        let answer = match part {
+            Some(part) => Answer { part, problems: problems.into_sorted(), took },
+            None => unanswered(slot, slot.name, Reason::Timeout, took),
+        };
+        run.fill(cell, answer);
+    }
+}
+
+/// A collector has panicked.
+#[derive(Debug)]
+struct Panicked;
+
+/// Instances that are read one after the other, with the same rights.
+#[derive(Debug)]
+struct Share {
+    /// Who reads them, where that is not the program's own user.
+    owner: Option<Arc<Owner>>,
+    runs: Vec<usize>,
+    /// The place of the next one that nobody has taken.
+    next: AtomicUsize,
+}
+
+impl Share {
+    fn claim(&self) -> Option<usize> {
+        self.runs.get(self.next.fetch_add(1, Ordering::AcqRel)).copied()
+    }
+}
+
+/// The runs of which something is read, in shares.
+fn shares(runs: &[Run]) -> Vec<Share> {
+    let mut by_owner: Vec<(Option<Arc<Owner>>, Vec<usize>)> = Vec::new();
+    let mut places: HashMap<Option<u32>, usize> = HashMap::new();
+    for (number, run) in runs.iter().enumerate().filter(|(_, run)| !run.read.is_empty()) {
+        let owner = &run.station.owner;
+        let user = owner.as_ref().map(|owner| owner.identity().user);
+        let place = *places.entry(user).or_insert_with(|| {
+            by_owner.push((owner.clone(), Vec::new()));
+            by_owner.len() - 1
+        });
+        by_owner[place].1.push(number);
+    }
+    let in_shares = |(owner, runs): (Option<Arc<Owner>>, Vec<usize>)| {
+        let share = |runs: &[usize]| Share { owner: owner.clone(), runs: runs.to_vec(), next: AtomicUsize::new(0) };
+        runs.chunks(INSTANCES_PER_SHARE).map(share).collect::<Vec<_>>()
+    };
+    by_owner.into_iter().flat_map(in_shares).collect()
 }
 
 /// One look at one instance.
@@ -316,6 +471,11 @@ struct Run {
     /// The slots that are asked, and for each the cell that its answer goes to.
     selected: Vec<usize>,
     cells: Vec<OnceLock<Answer>>,
+    /// The cells that runners fill.
+    read: Vec<usize>,
+    /// The cells that are filled by asking others.
+    asked: Vec<usize>,
+    /// How many of those that are read have been claimed.
     claimed: AtomicUsize,
 }
 
@@ -327,6 +487,11 @@ struct Answer {
 }
 
 impl Run {
+    /// The next cell to be read that nobody has claimed.
+    fn claim(&self) -> Option<usize> {
+        self.read.get(self.claimed.fetch_add(1, Ordering::AcqRel)).copied()
+    }
+
     fn slot(&self, cell: usize) -> &Slot {
         &self.station.slots[self.selected[cell]]
     }

@@ -7,26 +7,35 @@
 //! that collector still taken, says `timeout` at once, and piles nothing up behind it. What an overrunning
 //! collector finds in the end is kept by the collector itself and shown at the next look.
 //!
+//! Network collectors wait for others and compute next to nothing; they are tasks beside the runners, one each, and are
+//! simply dropped when they overrun.
+//!
+//! An installation that belongs to another user is read on [threads with that user's identity](crate::system::owner), where this
+//! program may take it.
+//!
 //! A [`Crew`] is the collectors of one configuration. A look of a crew is a [`collection`]; any number of scrapes may
 //! wait for the same one, each under a deadline of its own.
 
 mod collection;
+mod owners;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use collection::Collection;
+use owners::Owners;
 
 use super::background::Background;
 use super::gateway::looks_like_gateway;
 use super::host::HostCollector;
 use super::problems::Because;
-use super::{COLLECTORS, Collector, Entry, Part, Scope};
+use super::{COLLECTORS, Collector, Entry, NetworkCollector, Part, Scope};
 use crate::exporter::config::{CollectorSettings, Config};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::{Fleet, Identity, Problem, Reason, Source};
 use crate::system::files;
+use crate::system::owner::Owner;
 use crate::system::processes::Search;
 use crate::system::time::Timestamp;
 use crate::system::users;
@@ -76,8 +85,8 @@ impl Selection {
 pub struct Crew {
     stations: Vec<Arc<Station>>,
     host: Option<HostStation>,
+    owners: Arc<Owners>,
     search: Arc<Mutex<Search>>,
-    background: Background,
     most_runners: usize,
     under_way: Mutex<Vec<UnderWay>>,
 }
@@ -102,19 +111,30 @@ struct HostStation {
 struct Station {
     instance: Instance,
     slots: Vec<Arc<Slot>>,
+    /// Who reads it, where that is not the program's own user.
+    owner: Option<Arc<Owner>>,
+    background: Background,
     /// Since when somebody has been looking at whether the home is there; long ago, when its filesystem is dead.
     entering: Mutex<Option<Instant>>,
-    /// The owner of the home: their id, and the name that was looked up for it.
-    owner: Mutex<Option<(u32, String)>>,
+    /// Whose the home is: the id, and the name that was looked up for it.
+    home_owner: Mutex<Option<(u32, String)>>,
 }
 
 struct Slot {
     name: &'static str,
     settings: CollectorSettings,
     unknown: fn(Reason) -> Part,
-    collector: Mutex<Box<dyn Collector>>,
+    work: Work,
     /// What it could not tell the last time, so that the log says what changes and not what stays.
     last_problems: Mutex<Vec<Problem>>,
+}
+
+/// How a collector works.
+enum Work {
+    /// It reads what is on this machine, on a runner.
+    Reads(Mutex<Box<dyn Collector>>),
+    /// It asks over sockets, as a task of its own.
+    Asks(tokio::sync::Mutex<Box<dyn NetworkCollector>>),
 }
 
 impl std::fmt::Debug for Slot {
@@ -128,27 +148,35 @@ impl Station {
     fn new(
         instance: &Instance,
         settings: &HashMap<&'static str, CollectorSettings>,
+        owner: Option<Arc<Owner>>,
+        background: &Background,
         former: Option<&Station>,
     ) -> Station {
         let slot = |entry: &Entry| {
             let settings = settings.get(entry.name).copied().filter(|settings| settings.enabled)?;
-            let Scope::Instance { build, unknown } = entry.scope else {
-                return None;
-            };
+            let time_to_live = settings.time_to_live;
             let is_unchanged = |slot: &&Arc<Slot>| slot.name == entry.name && slot.settings == settings;
             if let Some(kept) = former.and_then(|former| former.slots.iter().find(is_unchanged)) {
                 return Some(Arc::clone(kept));
             }
-            Some(Arc::new(Slot {
-                name: entry.name,
-                settings,
-                unknown,
-                collector: Mutex::new(build(instance, settings.time_to_live)),
-                last_problems: Mutex::default(),
-            }))
+            let (unknown, work) = match entry.scope {
+                Scope::Instance { build, unknown } => (unknown, Work::Reads(Mutex::new(build(instance, time_to_live)))),
+                Scope::Network { build, unknown } => {
+                    (unknown, Work::Asks(tokio::sync::Mutex::new(build(instance, time_to_live))))
+                }
+                Scope::Host => return None,
+            };
+            Some(Arc::new(Slot { name: entry.name, settings, unknown, work, last_problems: Mutex::default() }))
         };
         let slots = COLLECTORS.iter().filter_map(slot).collect();
-        Station { instance: instance.clone(), slots, entering: Mutex::default(), owner: Mutex::default() }
+        Station {
+            instance: instance.clone(),
+            slots,
+            background: background.done_by(owner.clone()),
+            owner,
+            entering: Mutex::default(),
+            home_owner: Mutex::default(),
+        }
     }
 
     /// Looks whether the home is there; the error is why it can not be looked at.
@@ -166,7 +194,7 @@ impl Station {
     /// Looks whether the home is there, and whose it is.
     fn enter(&self) -> Result<(), Reason> {
         self.is_there()?;
-        self.guarded(|| self.look_up_owner())
+        self.guarded(|| self.look_up_home_owner())
     }
 
     fn guarded<T>(&self, look: impl FnOnce() -> T) -> Result<T, Reason> {
@@ -187,18 +215,18 @@ impl Station {
         let instance = &self.instance;
         Identity {
             name: instance.name.clone(),
-            user: instance.user.clone().unwrap_or_else(|| self.owner()),
+            user: instance.user.clone().unwrap_or_else(|| self.name_of_home_owner()),
             profile: instance.profile().to_owned(),
             source: Source::Local,
         }
     }
 
-    fn owner(&self) -> String {
-        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+    fn name_of_home_owner(&self) -> String {
+        let owner = self.home_owner.lock().unwrap_or_else(PoisonError::into_inner);
         owner.as_ref().map_or_else(String::new, |(_, name)| name.clone())
     }
 
-    fn look_up_owner(&self) {
+    fn look_up_home_owner(&self) {
         use std::os::unix::fs::MetadataExt;
         if self.instance.user.is_some() {
             return;
@@ -206,7 +234,7 @@ impl Station {
         let Ok(id) = std::fs::metadata(&self.instance.home).map(|metadata| metadata.uid()) else {
             return;
         };
-        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut owner = self.home_owner.lock().unwrap_or_else(PoisonError::into_inner);
         if owner.as_ref().is_none_or(|(known, _)| *known != id) {
             *owner = Some((id, users::name_of(id)));
         }
@@ -217,9 +245,11 @@ impl Crew {
     /// The collectors that `config` asks for. Those of instances that stand unchanged in `former` are taken
     /// over with all they remember, so that counters go on.
     pub fn new(config: &Config, former: Option<&Crew>, background: Background) -> Crew {
+        let owners = former.map_or_else(Arc::default, |former| Arc::clone(&former.owners));
         let station = |instance: &Instance| {
             let kept = former.and_then(|former| former.stations.iter().find(|station| station.instance == *instance));
-            Arc::new(Station::new(instance, &config.collectors, kept.map(Arc::as_ref)))
+            let owner = owners.of(instance);
+            Arc::new(Station::new(instance, &config.collectors, owner, &background, kept.map(Arc::as_ref)))
         };
         let host = config.collectors.get("host").filter(|settings| settings.enabled).map(|settings| HostStation {
             timeout: settings.timeout,
@@ -230,12 +260,12 @@ impl Crew {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Crew {
             stations: config.instances.iter().map(station).collect(),
+            owners,
             host,
             search: former.map_or_else(
                 || Arc::new(Mutex::new(Search::new(looks_like_gateway))),
                 |former| Arc::clone(&former.search),
             ),
-            background,
             // Twice the processors: half of the runners may wait for a disk while the others compute.
             most_runners: 2 * cores,
             // They hold collectors that were taken over, so that a look must wait for them.
@@ -292,8 +322,8 @@ impl Crew {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Look;
     use super::super::problems::Problems;
+    use super::super::{Answering, Look, NetworkLook};
     use super::*;
     use crate::exporter::instance::tests::instance_at;
     use crate::exporter::snapshot::{CollectorRun, Reading};
@@ -322,14 +352,108 @@ mod tests {
         }
     }
 
+    /// A network collector that does what it is told for each look.
+    struct Asking(std::vec::IntoIter<Behaviour>);
+
+    enum Behaviour {
+        Answer,
+        Hang,
+        Panic,
+    }
+
+    impl NetworkCollector for Asking {
+        fn collect<'a>(&'a mut self, _: NetworkLook<'a>, _: &'a mut Problems) -> Answering<'a> {
+            Box::pin(async move {
+                match self.0.next() {
+                    Some(Behaviour::Hang) => std::future::pending().await,
+                    Some(Behaviour::Panic) => panic!("a defect in a collector"),
+                    Some(Behaviour::Answer) | None => Part::Cron(Reading::Absent),
+                }
+            })
+        }
+    }
+
     fn slot(name: &'static str, timeout: Duration, collector: Box<dyn Collector>) -> Arc<Slot> {
+        slot_of(name, timeout, Work::Reads(Mutex::new(collector)))
+    }
+
+    fn asking(name: &'static str, timeout: Duration, behaviours: Vec<Behaviour>) -> Arc<Slot> {
+        let collector: Box<dyn NetworkCollector> = Box::new(Asking(behaviours.into_iter()));
+        slot_of(name, timeout, Work::Asks(tokio::sync::Mutex::new(collector)))
+    }
+
+    fn slot_of(name: &'static str, timeout: Duration, work: Work) -> Arc<Slot> {
         Arc::new(Slot {
             name,
             settings: CollectorSettings { enabled: true, timeout, time_to_live: Duration::ZERO },
             unknown: |reason| Part::Cron(Reading::Unknown(reason)),
-            collector: Mutex::new(collector),
+            work,
             last_problems: Mutex::default(),
         })
+    }
+
+    #[tokio::test]
+    async fn who_asks_others_is_dropped_when_it_overruns_and_asked_anew_at_the_next_look() {
+        let home = tempfile::tempdir().unwrap();
+        let (reading, _, told) = scripted("reading", LONG);
+        drop(told);
+        let hanging = asking("hanging", Duration::from_millis(20), vec![Behaviour::Hang, Behaviour::Answer]);
+        let panicking = asking("panicking", LONG, vec![Behaviour::Panic, Behaviour::Answer]);
+        let crew = crew(home.path(), vec![hanging, reading, panicking]);
+        let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+        let expected = [("hanging", vec![Reason::Timeout]), ("reading", vec![]), ("panicking", vec![Reason::Io])];
+        assert_eq!(reasons(&fleet), expected);
+        let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+        assert_eq!(reasons(&fleet), [("hanging", vec![]), ("reading", vec![]), ("panicking", vec![])]);
+    }
+
+    #[tokio::test]
+    async fn what_others_say_is_told_also_where_the_home_is_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let (reading, _, told) = scripted("reading", LONG);
+        drop(told);
+        let crew = crew(&home.path().join("gone"), vec![reading, asking("asking", LONG, Vec::new())]);
+        let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+        assert_eq!(reasons(&fleet), [("reading", vec![Reason::NotFound]), ("asking", vec![])]);
+    }
+
+    #[tokio::test]
+    async fn an_instance_of_another_user_is_read_with_that_users_rights() {
+        use crate::system::owner::Identity;
+        use crate::system::privileges::Privileges;
+
+        struct WhoAmI;
+
+        impl Collector for WhoAmI {
+            fn collect(&mut self, _: &Look<'_>, problems: &mut Problems) -> Part {
+                problems.note(&rustix::process::geteuid().as_raw().to_string(), Reason::Stale);
+                Part::Cron(Reading::Absent)
+            }
+        }
+
+        if !Privileges::of_this_process().can_take_identities() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut crew = crew(home.path(), Vec::new());
+        let owner = |user| Owner::new(Identity { user, group: user, groups: Vec::new() });
+        // More than one share of one owner, and two owners.
+        let station = |number: u32| {
+            let owner = (number > 0).then(|| owner(if number < 12 { 12_345 } else { 12_346 }));
+            let instance = instance_at(home.path());
+            let mut station = Station::new(&instance, &HashMap::new(), owner, &Background::inline(), None);
+            station.slots = vec![slot("who", LONG, Box::new(WhoAmI))];
+            Arc::new(station)
+        };
+        crew.stations = (0..14).map(station).collect();
+        let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
+        let user =
+            |snapshot: &Arc<crate::exporter::snapshot::Snapshot>| snapshot.collectors[0].problems[0].subject.clone();
+        let users: Vec<_> = fleet.instances.iter().map(user).collect();
+        let own = rustix::process::geteuid().as_raw().to_string();
+        let expected = [vec![own], vec!["12345".to_owned(); 11], vec!["12346".to_owned(); 2]].concat();
+        assert_eq!(users, expected);
     }
 
     fn scripted(name: &'static str, timeout: Duration) -> (Arc<Slot>, Receiver<()>, Sender<()>) {
@@ -343,7 +467,8 @@ mod tests {
         let mut crew = Crew::new(&config, None, Background::inline());
         crew.host = None;
         let instance = instance_at(home);
-        let station = Station { instance, slots, entering: Mutex::default(), owner: Mutex::default() };
+        let mut station = Station::new(&instance, &HashMap::new(), None, &Background::inline(), None);
+        station.slots = slots;
         crew.stations = vec![Arc::new(station)];
         crew
     }
@@ -481,7 +606,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (after, _, told) = scripted("after", LONG);
         drop(told);
-        let broken = slot("broken", Duration::from_millis(20), Box::new(Panicking));
+        let broken = slot("broken", LONG, Box::new(Panicking));
         let crew = crew(home.path(), vec![broken, after]);
         for _ in 0..2 {
             let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;

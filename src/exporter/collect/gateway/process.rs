@@ -1,6 +1,6 @@
 //! Which process is the gateway of a home: by what its files claim, by its lock, and by a search.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -121,8 +121,8 @@ fn profile_argument(command_line: &[String]) -> Option<&str> {
 #[derive(Debug, Default)]
 struct Found {
     by_home: HashMap<FolderIdentity, Vec<Process>>,
-    /// Users with a gateway whose environment may not be read, so that it may serve any home of theirs.
-    unreadable: HashSet<u32>,
+    /// Gateways whose environment could not be read, by their user, any of whose homes they may serve.
+    unreadable: HashMap<u32, Vec<Process>>,
 }
 
 /// Device and inode: the same folder under any name.
@@ -155,7 +155,11 @@ impl GatewayProcesses {
                             found.by_home.entry(home).or_default().push(process);
                         }
                     }
-                    None => found.unreadable.extend(process.user()),
+                    None => {
+                        if let Some(user) = process.user() {
+                            found.unreadable.entry(user).or_default().push(process);
+                        }
+                    }
                 }
             }
             Ok(found)
@@ -164,11 +168,19 @@ impl GatewayProcesses {
         let Ok(metadata) = std::fs::metadata(home) else {
             return Ok(Vec::new());
         };
-        match found.by_home.get(&(metadata.dev(), metadata.ino())) {
-            Some(processes) => Ok(processes.clone()),
-            None if found.unreadable.contains(&metadata.uid()) => Err(Reason::Permission),
-            None => Ok(Vec::new()),
+        let folder = (metadata.dev(), metadata.ino());
+        if let Some(processes) = found.by_home.get(&folder) {
+            return Ok(processes.clone());
         }
+        let mut serving = Vec::new();
+        for process in found.unreadable.get(&metadata.uid()).into_iter().flatten() {
+            // Whoever has searched may have had other rights than who asks.
+            let served = home_of(process).ok_or(Reason::Permission)?;
+            if folder_identity(&served) == Some(folder) {
+                serving.push(process.clone());
+            }
+        }
+        Ok(serving)
     }
 }
 
