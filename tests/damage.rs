@@ -271,7 +271,8 @@ fn special_files_in_place_of_ordinary_ones() {
 #[test]
 fn a_home_that_is_not_there_and_one_that_is_empty() {
     let snapshot = after(|home| std::fs::remove_dir_all(home).unwrap());
-    for run in &snapshot.collectors {
+    // Others are asked all the same.
+    for run in snapshot.collectors.iter().filter(|run| run.collector != "units") {
         assert_eq!(
             run.problems,
             [Problem { reason: Reason::NotFound, subject: "home".to_owned() }],

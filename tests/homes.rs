@@ -35,10 +35,10 @@ impl Homes {
         self.folder.path().join("home-bheem")
     }
 
-    /// A configuration of both, with `more` behind it.
+    /// A configuration of both, with `more` behind it. No unit of the machine that the tests run on is asked for.
     pub(crate) fn config_text(&self, more: &str) -> String {
         format!(
-            "instances:\n  - {{name: vijay, home: {}, user: root}}\n  - {{name: bheem, home: {}, user: uma}}\n{more}",
+            "instances:\n  - {{name: vijay, home: {}, user: root, units: []}}\n  - {{name: bheem, home: {}, user: uma, units: []}}\n{more}",
             self.vijay().display(),
             self.bheem().display()
         )

@@ -8,9 +8,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::config::default_thresholds;
-use super::instance::{CronJobLabel, Instance};
-use crate::system::files;
+use super::instance::{CronJobLabel, Instance, S6_SCAN_DIRECTORY, generated_units};
 use crate::system::users::{self, User};
+use crate::system::{files, processes};
 
 /// The home in the official container.
 const CONTAINER_HOME: &str = "/opt/data";
@@ -122,6 +122,8 @@ impl Discovered {
             env_keys: None,
             cron_job_label: CronJobLabel::Id,
             thresholds: default_thresholds(),
+            units: generated_units(home, processes::is_supervised_by_s6()),
+            s6_scan_directory: S6_SCAN_DIRECTORY.into(),
         });
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::snapshot::Thresholds;
+use super::snapshot::units::ManagerKind;
 
 /// One Hermes installation.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,52 @@ pub struct Instance {
     pub cron_job_label: CronJobLabel,
     /// The limits in force.
     pub thresholds: Thresholds,
+    /// The units that a supervisor runs for it.
+    pub units: Vec<UnitSpec>,
+    /// The folder in which s6 has its services.
+    pub s6_scan_directory: PathBuf,
 }
+
+/// A unit, or several by a pattern, to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitSpec {
+    /// What it is for.
+    pub role: String,
+    /// Which it is.
+    pub unit: UnitName,
+    /// The supervisor that has it; without one it is looked for in the system's manager and in that of the user.
+    pub manager: Option<ManagerKind>,
+    /// Whether somebody has named it; else it is one that Hermes would have made, and need not be there.
+    pub is_expected: bool,
+}
+
+/// Which unit it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnitName {
+    /// The one with this name.
+    Named(String),
+    /// All those that match this shell pattern.
+    Pattern(String),
+}
+
+/// The units that Hermes makes for a home by itself: under s6 where that is process 1, else for systemd.
+pub fn generated_units(home: &Path, is_s6: bool) -> Vec<UnitSpec> {
+    let profile = profile_of(home);
+    let name = match (is_s6, profile) {
+        (true, profile) => format!("gateway-{}", profile.unwrap_or("default")),
+        (false, None) => "hermes-gateway.service".to_owned(),
+        (false, Some(profile)) => format!("hermes-gateway-{profile}.service"),
+    };
+    vec![UnitSpec {
+        role: "gateway".to_owned(),
+        unit: UnitName::Named(name),
+        manager: is_s6.then_some(ManagerKind::S6),
+        is_expected: false,
+    }]
+}
+
+/// Where the official container has the services of s6.
+pub const S6_SCAN_DIRECTORY: &str = "/run/service";
 
 /// What a cron job is called in labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -68,7 +114,21 @@ pub(crate) mod tests {
             env_keys: None,
             cron_job_label: CronJobLabel::Id,
             thresholds: Thresholds { gateway_heartbeat_seconds: 90.0 },
+            units: Vec::new(),
+            s6_scan_directory: S6_SCAN_DIRECTORY.into(),
         }
+    }
+
+    #[test]
+    fn units_are_named_as_hermes_names_them() {
+        let name = |home: &str, is_s6| match &generated_units(Path::new(home), is_s6)[0].unit {
+            UnitName::Named(name) => name.clone(),
+            UnitName::Pattern(pattern) => panic!("{pattern}"),
+        };
+        assert_eq!(name("/root/.hermes", false), "hermes-gateway.service");
+        assert_eq!(name("/root/.hermes/profiles/coder", false), "hermes-gateway-coder.service");
+        assert_eq!(name("/opt/data", true), "gateway-default");
+        assert_eq!(name("/opt/data/profiles/coder", true), "gateway-coder");
     }
 
     #[test]

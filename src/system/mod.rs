@@ -8,6 +8,7 @@
 //! * [`privileges`]: what this process may do beyond the rights of its user.
 //! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
 //! * [`sqlite`]: reading somebody else's live SQLite database without leaving a trace.
+//! * [`systemd`]: what the system's manager and those of users say of their units, over D-Bus.
 //! * [`time`]: moments, in the many spellings they are written in.
 //! * [`users`]: user names, home folders and groups from the passwd and group files.
 
@@ -16,5 +17,6 @@ pub mod owner;
 pub mod privileges;
 pub mod processes;
 pub mod sqlite;
+pub mod systemd;
 pub mod time;
 pub mod users;

@@ -106,6 +106,12 @@ pub fn are_hidden() -> bool {
     !Path::new("/proc/1").exists()
 }
 
+/// Whether this is a container whose first process is s6.
+pub fn is_supervised_by_s6() -> bool {
+    let name = super::files::read(Path::new("/proc/1/comm")).ok().flatten().unwrap_or_default();
+    name.trim_ascii_end() == b"s6-svscan"
+}
+
 impl Process {
     /// How long ago it was started.
     pub fn age(&self) -> Duration {

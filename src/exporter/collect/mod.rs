@@ -8,7 +8,7 @@
 //! * [`background`]: work that is too long for a scrape.
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
 //! * one room per collector: [`activity`], [`credentials`], [`cron`], [`gateway`], [`home`], [`host`],
-//!   [`inventory`], [`sessions`].
+//!   [`inventory`], [`sessions`], [`units`].
 
 pub mod activity;
 pub mod background;
@@ -24,6 +24,7 @@ pub mod problems;
 #[cfg(test)]
 mod sample_homes;
 pub mod sessions;
+pub mod units;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ use problems::Problems;
 
 use super::instance::Instance;
 use super::snapshot::{self, Reading, Reason, Snapshot};
+use crate::system::owner::Owner;
+use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
 
 /// What a collector may use in one look.
@@ -62,6 +65,10 @@ pub struct NetworkLook<'a> {
     pub now: Timestamp,
     /// The instance that is looked at.
     pub instance: &'a Instance,
+    /// Who reads what is the instance's user's, where that is not the program's own user.
+    pub owner: Option<&'a Arc<Owner>>,
+    /// The managers of services on this machine.
+    pub managers: &'a Managers,
     /// When it must have answered.
     pub deadline: Instant,
 }
@@ -87,6 +94,7 @@ pub enum Part {
     Credentials(Reading<Arc<snapshot::credentials::Credentials>>),
     Inventory(Reading<Arc<snapshot::inventory::Inventory>>),
     Home(Reading<Arc<snapshot::home::Home>>),
+    Units(Reading<Arc<snapshot::units::Units>>),
 }
 
 impl Part {
@@ -100,6 +108,7 @@ impl Part {
             Part::Credentials(reading) => snapshot.credentials = reading,
             Part::Inventory(reading) => snapshot.inventory = reading,
             Part::Home(reading) => snapshot.home = reading,
+            Part::Units(reading) => snapshot.units = reading,
         }
     }
 }
@@ -144,7 +153,7 @@ const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 8] = [
+pub const COLLECTORS: [Entry; 9] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -153,6 +162,16 @@ pub const COLLECTORS: [Entry; 8] = [
         scope: Scope::Instance {
             build: |instance, _| Box::new(gateway::GatewayCollector::new(instance)),
             unknown: |reason| Part::Gateway(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "units",
+        reads: "services and timers, from systemd or s6",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Network {
+            build: |instance, _| Box::new(units::UnitsCollector::new(instance)),
+            unknown: |reason| Part::Units(Reading::Unknown(reason)),
         },
     },
     Entry {

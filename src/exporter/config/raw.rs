@@ -10,6 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::error::{ConfigError, nearest};
 use crate::exporter::instance::CronJobLabel;
+use crate::exporter::snapshot::units::ManagerKind;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +39,21 @@ pub(super) struct RawInstance {
     pub(super) env_keys: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(super) cron_job_label: Option<CronJobLabel>,
+    #[serde(default)]
+    pub(super) units: Option<Vec<RawUnit>>,
+    #[serde(default)]
+    pub(super) s6_scan_directory: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUnit {
+    #[serde(default)]
+    pub(super) role: Option<Spanned<String>>,
+    #[serde(alias = "pattern")]
+    pub(super) unit: Spanned<String>,
+    #[serde(default)]
+    pub(super) manager: Option<ManagerKind>,
 }
 
 /// Collectors by name, with the place of each name: which names there are is not known to the parser.

@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// Every key, in the order in which it is documented.
-pub const KEYS: [Key; 14] = [
+pub const KEYS: [Key; 19] = [
     Key { path: "instances", takes: "list", default: "required", does: "The installations to look at" },
     Key {
         path: "instances[].name",
@@ -34,7 +34,37 @@ pub const KEYS: [Key; 14] = [
         path: "instances[].user",
         takes: "text",
         default: "owner of the home",
-        does: "The user it belongs to, as shown in `hermes_instance_info`",
+        does: "The user it belongs to. Where that is not the exporter's own, its home is read and its manager asked as that user, which takes `CAP_SETUID` and `CAP_SETGID`; without them it is tried with the exporter's own rights",
+    },
+    Key {
+        path: "instances[].units",
+        takes: "list",
+        default: "the gateway's unit as Hermes names it, if there is one",
+        does: "The services and timers that a supervisor runs for it; `[]` for none. The service that a timer starts is shown with it",
+    },
+    Key {
+        path: "instances[].units[].unit",
+        takes: "name or pattern",
+        default: "required",
+        does: "A unit's full name (`hermes-gateway.service`), or a shell pattern for loaded ones (`container@*.service`); may also be written `pattern`",
+    },
+    Key {
+        path: "instances[].units[].role",
+        takes: "word",
+        default: "`other`",
+        does: "What it is for: `gateway`, `dashboard`, `backup`, `watchdog`, `emergency` or any other word",
+    },
+    Key {
+        path: "instances[].units[].manager",
+        takes: "`system`, `user` or `s6`",
+        default: "where it is",
+        does: "The supervisor that has it; without it both the system's manager and that of the instance's user are asked",
+    },
+    Key {
+        path: "instances[].s6_scan_directory",
+        takes: "path",
+        default: "`/run/service`",
+        does: "The folder in which s6 has its services, for units with `manager: s6`",
     },
     Key {
         path: "instances[].thresholds",

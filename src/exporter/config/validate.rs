@@ -7,14 +7,20 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::error::{ConfigError, nearest};
-use super::raw::{RawCollector, RawConfig, RawDuration, RawInstance, RawThresholds};
+use super::raw::{RawCollector, RawConfig, RawDuration, RawInstance, RawThresholds, RawUnit};
 use super::{CollectorSettings, Config, default_collectors, default_thresholds};
 use crate::exporter::collect::{COLLECTORS, entry};
-use crate::exporter::instance::Instance;
-use crate::exporter::snapshot::Thresholds;
+use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec, generated_units};
+use crate::exporter::snapshot::units::ManagerKind;
+use crate::exporter::snapshot::{OTHER, Thresholds};
+use crate::system::processes::is_supervised_by_s6;
 
 /// The longest name of an instance.
 const LONGEST_NAME: usize = 64;
+
+/// The types that systemd's units have.
+const UNIT_TYPES: [&str; 11] =
+    ["service", "timer", "socket", "path", "target", "mount", "automount", "swap", "slice", "scope", "device"];
 
 /// The longest duration that anything may have: a year.
 const LONGEST_DURATION: Duration = Duration::from_secs(31_557_600);
@@ -29,6 +35,7 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
     let collectors = check.collectors(&raw.collectors.0)?;
     let mut instances: Vec<Instance> = Vec::with_capacity(raw.instances.len());
     let mut lines: HashMap<String, u64> = HashMap::new();
+    let is_s6 = is_supervised_by_s6();
     for typed in &raw.instances {
         let instance = Instance {
             name: check.name(&typed.name)?,
@@ -37,6 +44,14 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
             env_keys: check.env_keys(typed.env_keys.as_deref())?.or_else(|| env_keys.clone()),
             cron_job_label: typed.cron_job_label.unwrap_or(raw.cron_job_label),
             thresholds: check.thresholds(&typed.thresholds, thresholds)?,
+            units: match &typed.units {
+                Some(units) => check.units(units)?,
+                None => generated_units(&check.home(&typed.home)?, is_s6),
+            },
+            s6_scan_directory: match &typed.s6_scan_directory {
+                Some(path) => check.absolute_path(path, "s6_scan_directory", S6_SCAN_DIRECTORY)?,
+                None => S6_SCAN_DIRECTORY.into(),
+            },
         };
         check.is_unlike(&instance, &instances, typed, &lines)?;
         lines.insert(instance.name.clone(), typed.name.referenced.line());
@@ -74,15 +89,18 @@ impl Check<'_> {
     }
 
     fn home(&self, home: &Spanned<String>) -> Result<PathBuf, ConfigError> {
-        let path = PathBuf::from(&home.value);
-        if !path.is_absolute() || home.value.contains('\0') {
-            let problem =
-                format!("{:?} is not an absolute path; write it from the root, as in /root/.hermes", home.value);
-            return Err(self.invalid(&home.referenced, "home", problem));
+        self.absolute_path(home, "home", "/root/.hermes")
+    }
+
+    fn absolute_path(&self, typed: &Spanned<String>, key: &str, example: &str) -> Result<PathBuf, ConfigError> {
+        let path = PathBuf::from(&typed.value);
+        if !path.is_absolute() || typed.value.contains('\0') {
+            let problem = format!("{:?} is not an absolute path; write it from the root, as in {example}", typed.value);
+            return Err(self.invalid(&typed.referenced, key, problem));
         }
         if path.components().any(|part| part == Component::ParentDir) {
-            let problem = format!("{:?} goes up again with `..`; write it as it is", home.value);
-            return Err(self.invalid(&home.referenced, "home", problem));
+            let problem = format!("{:?} goes up again with `..`; write it as it is", typed.value);
+            return Err(self.invalid(&typed.referenced, key, problem));
         }
         // Without trailing slashes and `.` one home has one name.
         Ok(path.components().collect())
@@ -131,6 +149,70 @@ impl Check<'_> {
             return Err(self.invalid(&typed.home.referenced, "home", problem));
         }
         Ok(())
+    }
+
+    fn units(&self, typed: &[RawUnit]) -> Result<Vec<UnitSpec>, ConfigError> {
+        let mut units: Vec<UnitSpec> = Vec::with_capacity(typed.len());
+        for raw in typed {
+            let unit = UnitSpec {
+                role: raw.role.as_ref().map_or(Ok(OTHER.to_owned()), |role| self.role(role))?,
+                unit: self.unit_name(&raw.unit, raw.manager)?,
+                manager: raw.manager,
+                is_expected: true,
+            };
+            if units.iter().any(|other| other.unit == unit.unit && other.role == unit.role) {
+                let problem = format!("{:?} is already there with the role {:?}", raw.unit.value, unit.role);
+                return Err(self.invalid(&raw.unit.referenced, "unit", problem));
+            }
+            units.push(unit);
+        }
+        Ok(units)
+    }
+
+    fn role(&self, role: &Spanned<String>) -> Result<String, ConfigError> {
+        let fits = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
+        if role.value.is_empty() || role.value.len() > LONGEST_NAME || !role.value.chars().all(fits) {
+            let problem = format!(
+                "{:?} can not be a role; use a word such as gateway, dashboard, backup, watchdog or emergency",
+                role.value
+            );
+            return Err(self.invalid(&role.referenced, "role", problem));
+        }
+        Ok(role.value.clone())
+    }
+
+    fn unit_name(&self, unit: &Spanned<String>, manager: Option<ManagerKind>) -> Result<UnitName, ConfigError> {
+        let name = unit.value.as_str();
+        let invalid = |problem: String| Err(self.invalid(&unit.referenced, "unit", problem));
+        if name.is_empty() || name.len() > 255 {
+            return invalid("a unit's name has 1 to 255 characters".to_owned());
+        }
+        if manager == Some(ManagerKind::S6) {
+            if name.contains(['/', '\0', '*', '?', '[']) || name.starts_with('.') {
+                return invalid(format!(
+                    "{name:?} is not the name of a service of s6; name its folder, as in gateway-default"
+                ));
+            }
+            return Ok(UnitName::Named(name.to_owned()));
+        }
+        let is_pattern = name.contains(['*', '?', '[']);
+        let fits = |character: char| character.is_ascii_alphanumeric() || ":_.-@\\".contains(character);
+        if !name.chars().all(|character| fits(character) || (is_pattern && "*?[]!^".contains(character))) {
+            return invalid(format!("{name:?} has a character that no unit's name has"));
+        }
+        if is_pattern {
+            return Ok(UnitName::Pattern(name.to_owned()));
+        }
+        let (stem, kind) = name.rsplit_once('.').unwrap_or((name, ""));
+        if !UNIT_TYPES.contains(&kind) || stem.is_empty() {
+            return invalid(format!("{name:?} lacks its type; write it in full, as in hermes-gateway.service"));
+        }
+        if stem.ends_with('@') {
+            return invalid(format!(
+                "{name:?} is a template and never runs itself; name an instance, as in {stem}uma.{kind}, or all of them, as in {stem}*.{kind}"
+            ));
+        }
+        Ok(UnitName::Named(name.to_owned()))
     }
 
     fn collectors(

@@ -19,6 +19,7 @@ pub mod host;
 pub mod inventory;
 mod label;
 pub mod sessions;
+pub mod units;
 
 use std::sync::Arc;
 
@@ -210,6 +211,9 @@ pub struct Snapshot {
     /// Size of the home and space around it.
     #[serde(default)]
     pub home: Reading<Arc<home::Home>>,
+    /// The services and timers that a supervisor runs for it.
+    #[serde(default)]
+    pub units: Reading<Arc<units::Units>>,
 }
 
 /// One look at the whole fleet.

@@ -19,6 +19,7 @@ use crate::exporter::collect::{Look, NetworkLook, Part};
 use crate::exporter::snapshot::host::Host;
 use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Problem, Reading, Reason, Snapshot};
 use crate::system::owner::{Owner, OwnerError};
+use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
 
 /// Instances that are worth waking a thread for: that takes as long as looking at one of them.
@@ -37,6 +38,7 @@ pub(super) struct Collection {
     started: Instant,
     now: Timestamp,
     gateways: GatewayProcesses,
+    managers: Arc<Managers>,
     runs: Vec<Run>,
     shares: Vec<Share>,
     /// The next share that no runner has begun.
@@ -87,6 +89,7 @@ impl Collection {
             started: Instant::now(),
             now,
             gateways: GatewayProcesses::new(Arc::clone(&crew.search)),
+            managers: Arc::clone(&crew.managers),
             seats: (0..seats).map(|_| Mutex::new(None)).collect(),
             next: AtomicUsize::new(0),
             left: AtomicUsize::new(parts.into_iter().filter(|part| *part).count()),
@@ -406,7 +409,13 @@ impl Collection {
         let slot = run.slot(cell);
         let mut problems = Problems::default();
         let deadline = since + slot.settings.timeout;
-        let look = NetworkLook { now: self.now, instance: &run.station.instance, deadline };
+        let look = NetworkLook {
+            now: self.now,
+            instance: &run.station.instance,
+            owner: run.station.owner.as_ref(),
+            managers: &self.managers,
+            deadline,
+        };
         let part = match &slot.work {
             Work::Asks(collector) => {
                 // Nobody holds it for longer than this, because who overruns is dropped.
@@ -540,6 +549,7 @@ impl Run {
             credentials: Reading::Absent,
             inventory: Reading::Absent,
             home: Reading::Absent,
+            units: Reading::Absent,
         };
         for index in asked {
             let (slot, cell) = (self.slot(index), &self.cells[index]);

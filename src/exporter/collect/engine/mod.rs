@@ -37,6 +37,7 @@ use crate::exporter::snapshot::{Fleet, Identity, Problem, Reason, Source};
 use crate::system::files;
 use crate::system::owner::Owner;
 use crate::system::processes::Search;
+use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
 use crate::system::users;
 
@@ -86,6 +87,7 @@ pub struct Crew {
     stations: Vec<Arc<Station>>,
     host: Option<HostStation>,
     owners: Arc<Owners>,
+    managers: Arc<Managers>,
     search: Arc<Mutex<Search>>,
     most_runners: usize,
     under_way: Mutex<Vec<UnderWay>>,
@@ -261,6 +263,7 @@ impl Crew {
         Crew {
             stations: config.instances.iter().map(station).collect(),
             owners,
+            managers: former.map_or_else(Arc::default, |former| Arc::clone(&former.managers)),
             host,
             search: former.map_or_else(
                 || Arc::new(Mutex::new(Search::new(looks_like_gateway))),

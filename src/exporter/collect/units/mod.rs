@@ -1,0 +1,124 @@
+//! The services and timers that a supervisor runs for an instance: systemd's managers are asked over D-Bus, s6's
+//! files are read.
+//!
+//! * [`systemd`]: from what managers say to one unit, also where two of them know it.
+//!
+//! What is not told here: whether the process that a unit runs makes progress; that is the `gateway` collector's.
+
+mod systemd;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustix::process::geteuid;
+
+use super::problems::{Because, Problems};
+use super::{Answering, NetworkCollector, NetworkLook, Part};
+use crate::exporter::instance::{Instance, UnitName, UnitSpec};
+use crate::exporter::snapshot::units::{ManagerKind, Unit, Units};
+use crate::exporter::snapshot::{Label, Reading, Reason};
+use crate::system::systemd::{Address, ManagerError, View, Wanted};
+use crate::system::users;
+use systemd::{Asked, Manager};
+
+/// The most units of one instance.
+const MOST_UNITS: usize = 1000;
+
+/// Looks at the units of one instance.
+#[derive(Debug)]
+pub struct UnitsCollector {
+    /// The id of the instance's user; `None` where there is no user of that name.
+    user: Option<u32>,
+    specs: Vec<UnitSpec>,
+}
+
+impl UnitsCollector {
+    /// A collector for this instance.
+    pub fn new(instance: &Instance) -> Self {
+        let user = match &instance.user {
+            Some(name) => users::named(name).map(|user| user.id),
+            None => Some(geteuid().as_raw()),
+        };
+        UnitsCollector { user, specs: instance.units.clone() }
+    }
+
+    async fn units(&self, look: NetworkLook<'_>, problems: &mut Problems) -> Reading<Arc<Units>> {
+        if self.specs.is_empty() {
+            return Reading::Absent;
+        }
+        let (system, user) = tokio::join!(
+            self.ask(look, ManagerKind::System, Some(Address::System)),
+            self.ask(
+                look,
+                ManagerKind::User,
+                self.user.map(|user| Address::User { user, owner: look.owner.cloned() }),
+            ),
+        );
+        let managers = [user, system];
+        let is_anything_expected = self.specs.iter().any(|spec| spec.is_expected);
+        for manager in &managers {
+            if let Asked::Failed(error) = &manager.asked {
+                // Where nobody has named a unit, a machine without systemd is as good as any.
+                if is_anything_expected || !matches!(**error, ManagerError::NoSystemd { .. }) {
+                    problems.unknown::<()>(manager.kind.as_str(), &**error);
+                }
+            }
+            if matches!(manager.asked, Asked::NoUser) && is_anything_expected {
+                problems.note("user", Reason::NotFound);
+            }
+        }
+        let mut units: BTreeMap<(Label, Label), Unit> = BTreeMap::new();
+        for spec in &self.specs {
+            for unit in systemd::units(spec, look.instance, &managers) {
+                if units.len() < MOST_UNITS {
+                    units.entry((unit.unit.clone(), unit.role.clone())).or_insert(unit);
+                }
+            }
+        }
+        if units.is_empty() && !is_anything_expected {
+            return Reading::Absent;
+        }
+        Reading::Known(Arc::new(Units(units.into_values().collect())))
+    }
+
+    /// Asks a manager for what is looked for in it.
+    async fn ask(&self, look: NetworkLook<'_>, kind: ManagerKind, address: Option<Address>) -> Manager {
+        let mut wanted = Wanted::default();
+        for spec in self.specs.iter().filter(|spec| spec.manager.is_none_or(|manager| manager == kind)) {
+            match &spec.unit {
+                UnitName::Named(name) => wanted.names.insert(name.clone()),
+                UnitName::Pattern(pattern) => wanted.patterns.insert(pattern.clone()),
+            };
+        }
+        let asked = match address {
+            _ if wanted == Wanted::default() => Asked::Nothing,
+            None => Asked::NoUser,
+            Some(address) => match look.managers.ask(&address, &wanted, look.deadline).await {
+                Ok(view) => match &*view {
+                    View::NotRunning => Asked::NotRunning,
+                    View::Running { .. } => Asked::Said(view),
+                },
+                Err(error) => Asked::Failed(error),
+            },
+        };
+        Manager { kind, asked }
+    }
+}
+
+impl NetworkCollector for UnitsCollector {
+    fn collect<'a>(&'a mut self, look: NetworkLook<'a>, problems: &'a mut Problems) -> Answering<'a> {
+        Box::pin(async move { Part::Units(self.units(look, problems).await) })
+    }
+}
+
+impl Because for ManagerError {
+    fn reason(&self) -> Reason {
+        match self {
+            ManagerError::NoSystemd { .. } => Reason::Unsupported,
+            ManagerError::Permission { .. } | ManagerError::Owner(_) => Reason::Permission,
+            ManagerError::Timeout => Reason::Timeout,
+            ManagerError::Connect { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => Reason::Timeout,
+            ManagerError::NoBus { .. } | ManagerError::Connect { .. } | ManagerError::Bus(_) => Reason::Bus,
+        }
+    }
+}

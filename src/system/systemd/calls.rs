@@ -1,0 +1,219 @@
+//! What a manager is asked: the list of units in one call, then the properties of each, all at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::{join_all, try_join_all};
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant};
+
+use super::failures::Sample;
+use super::unit::is_enabled;
+use super::{ActiveState, Kind, LoadState, Timer, Unit, Wanted};
+use crate::system::time::Timestamp;
+
+/// The most units that one pattern brings.
+const MOST_MATCHES: usize = 500;
+
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+const TIMER: &str = "org.freedesktop.systemd1.Timer";
+
+/// A line of the list of units: name, description, load state, active state, sub state, followed unit, object,
+/// and the number, kind and object of a job that waits for it.
+type Row = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<Row>>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<Row>>;
+    fn subscribe(&self) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
+trait Properties {
+    fn get(&self, interface: &str, property: &str) -> zbus::Result<OwnedVariant>;
+}
+
+/// What one round of questions has found.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// Units by the names they were asked for, and those that match patterns by their own.
+    pub(super) units: HashMap<String, Unit>,
+    /// The names of the units that match each pattern.
+    pub(super) matches: HashMap<String, Vec<String>>,
+    /// How each service was.
+    pub(super) samples: Vec<(String, Sample)>,
+}
+
+/// Has the manager send signals to this connection.
+pub(super) async fn subscribe(connection: &Connection) -> zbus::Result<()> {
+    let manager = ManagerProxy::builder(connection).cache_properties(CacheProperties::No).build().await?;
+    manager.subscribe().await
+}
+
+/// Asks for everything that is wanted, and for the units that the timers among it start.
+///
+/// `started_by_timers` is what timers were seen to start before; it saves the second list.
+pub(super) async fn ask(
+    connection: &Connection,
+    wanted: &Wanted,
+    started_by_timers: &mut BTreeMap<String, String>,
+) -> zbus::Result<Round> {
+    let manager = ManagerProxy::builder(connection).cache_properties(CacheProperties::No).build().await?;
+    let mut names = wanted.names.clone();
+    names.extend(wanted.names.iter().filter_map(|name| started_by_timers.get(name).cloned()));
+    let by_pattern = wanted.patterns.iter().map(|pattern| {
+        let manager = &manager;
+        async move {
+            let mut rows = manager.list_units_by_patterns(&[], &[pattern]).await?;
+            rows.sort_by(|one, other| one.0.cmp(&other.0));
+            rows.truncate(MOST_MATCHES);
+            zbus::Result::Ok((pattern.clone(), rows))
+        }
+    });
+    let (by_name, by_pattern) = tokio::try_join!(list(&manager, &names), try_join_all(by_pattern))?;
+
+    let mut round = Round::default();
+    let mut rows: BTreeMap<String, Row> = by_name;
+    for (pattern, matching) in by_pattern {
+        round.matches.insert(pattern, matching.iter().map(|row| row.0.clone()).collect());
+        rows.extend(matching.into_iter().map(|row| (row.0.clone(), row)));
+    }
+    describe(connection, rows, &mut round).await;
+
+    let timers = round.units.iter().filter_map(|(name, unit)| match &unit.kind {
+        Kind::Timer(timer) => Some((name.clone(), timer.starts.clone())),
+        Kind::Service { .. } | Kind::Other => None,
+    });
+    started_by_timers.extend(timers);
+    let is_missing = |name: &&String| !name.is_empty() && !round.units.contains_key(*name);
+    let missing: BTreeSet<String> = started_by_timers
+        .iter()
+        .filter(|(timer, _)| round.units.contains_key(*timer))
+        .map(|(_, started)| started)
+        .filter(is_missing)
+        .cloned()
+        .collect();
+    if !missing.is_empty() {
+        let rows = list(&manager, &missing).await?;
+        describe(connection, rows, &mut round).await;
+    }
+    Ok(round)
+}
+
+/// The rows of units, by the names they are asked for (which may be other names of the same unit).
+async fn list(manager: &ManagerProxy<'_>, names: &BTreeSet<String>) -> zbus::Result<BTreeMap<String, Row>> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rows = manager.list_units_by_names(&asked).await?;
+    // They come in the order of the question.
+    if rows.len() != names.len() {
+        return Err(zbus::Error::InvalidReply);
+    }
+    Ok(names.iter().cloned().zip(rows).collect())
+}
+
+async fn describe(connection: &Connection, rows: BTreeMap<String, Row>, round: &mut Round) {
+    let described = rows.into_iter().map(|(name, row)| async move {
+        let unit = read(connection, &row).await;
+        (name, row.0, unit)
+    });
+    for (name, own_name, unit) in join_all(described).await {
+        // One that was unloaded between the list and the question is left out; it is there at the next look.
+        if let Some((unit, sample)) = unit {
+            round.samples.extend(sample.map(|sample| (own_name, sample)));
+            round.units.insert(name, unit);
+        }
+    }
+}
+
+async fn read(connection: &Connection, row: &Row) -> Option<(Unit, Option<Sample>)> {
+    let load = LoadState::parse(&row.2);
+    let active = ActiveState::parse(&row.3)?;
+    let unit =
+        Unit { load, active, is_enabled: None, active_since: None, kind: Kind::Other, failures: BTreeMap::new() };
+    if load != LoadState::Loaded {
+        // What is not there, masked or wrong is not started either.
+        return Some((Unit { is_enabled: Some(false), ..unit }, None));
+    }
+    let properties =
+        PropertiesProxy::builder(connection).path(&row.6).cache_properties(CacheProperties::No).build().await.ok()?;
+    let properties = &Properties { proxy: properties };
+    let common = async {
+        let (unit_file_state, active_since) = tokio::try_join!(
+            properties.get::<String>(UNIT, "UnitFileState"),
+            properties.get::<u64>(UNIT, "ActiveEnterTimestamp"),
+        )?;
+        zbus::Result::Ok((is_enabled(&unit_file_state), moment(active_since)))
+    };
+    let kind = async {
+        match row.0.rsplit('.').next() {
+            Some("service") => properties.service().await,
+            Some("timer") => Ok((Kind::Timer(properties.timer().await?), None)),
+            _ => Ok((Kind::Other, None)),
+        }
+    };
+    let ((is_enabled, active_since), (kind, sample)) = tokio::try_join!(common, kind).ok()?;
+    let is_active = matches!(active, ActiveState::Active | ActiveState::Reloading | ActiveState::Maintenance);
+    Some((Unit { is_enabled, active_since: active_since.filter(|_| is_active), kind, ..unit }, sample))
+}
+
+struct Properties<'a> {
+    proxy: PropertiesProxy<'a>,
+}
+
+impl Properties<'_> {
+    async fn get<T: TryFrom<OwnedVariant>>(&self, interface: &str, property: &str) -> zbus::Result<T> {
+        let value = self.proxy.get(interface, property).await?;
+        T::try_from(value).map_err(|_| zbus::Error::IncorrectType)
+    }
+
+    /// The result is asked for first: what comes later can only be newer.
+    async fn service(&self) -> zbus::Result<(Kind, Option<Sample>)> {
+        let (result, restarts, main_start, environment) = tokio::try_join!(
+            self.get::<String>(SERVICE, "Result"),
+            self.get::<u32>(SERVICE, "NRestarts"),
+            self.get::<u64>(SERVICE, "ExecMainStartTimestamp"),
+            self.get::<Vec<String>>(SERVICE, "Environment"),
+        )?;
+        let restarts = u64::from(restarts);
+        let sample = Sample { result: result.clone(), main_start, restarts };
+        Ok((Kind::Service { result, restarts, environment }, Some(sample)))
+    }
+
+    async fn timer(&self) -> zbus::Result<Timer> {
+        let (starts, last, next_by_clock, next_by_uptime) = tokio::try_join!(
+            self.get::<String>(TIMER, "Unit"),
+            self.get::<u64>(TIMER, "LastTriggerUSec"),
+            self.get::<u64>(TIMER, "NextElapseUSecRealtime"),
+            self.get::<u64>(TIMER, "NextElapseUSecMonotonic"),
+        )?;
+        let in_uptime =
+            |at: Timestamp| Timestamp::from_seconds(Timestamp::now().seconds() + at.seconds() - uptime_seconds());
+        let by_uptime = moment(next_by_uptime).and_then(in_uptime);
+        let next_trigger = match (moment(next_by_clock), by_uptime) {
+            // A timer may have both; it elapses at the earlier one.
+            (Some(by_clock), Some(by_uptime)) => Some(if by_clock < by_uptime { by_clock } else { by_uptime }),
+            (by_clock, by_uptime) => by_clock.or(by_uptime),
+        };
+        Ok(Timer { starts, last_trigger: moment(last), next_trigger })
+    }
+}
+
+/// systemd counts in microseconds; 0 is never, and the largest number is not set.
+fn moment(microseconds: u64) -> Option<Timestamp> {
+    let is_set = microseconds != 0 && microseconds != u64::MAX;
+    is_set.then(|| Timestamp::from_seconds(microseconds as f64 / 1e6)).flatten()
+}
+
+/// How long this machine has been up, without the time it slept, as systemd's monotonic times count.
+fn uptime_seconds() -> f64 {
+    let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    uptime.tv_sec as f64 + uptime.tv_nsec as f64 / 1e9
+}

@@ -1,0 +1,167 @@
+//! What systemd says of its units: of the system's manager, and of any user's.
+//!
+//! There is one manager for the system and one for every user who is logged in or lingers; a unit of the same name may
+//! be in several. [`Managers`] holds one connection to each that is asked for, and keeps it: [`manager`] is the task
+//! that owns it, [`connect`] is how a manager is reached, [`calls`] what it is asked, [`failures`] what is counted
+//! from the signals that it sends in between.
+//!
+//! Nothing is ever changed: only `ListUnitsByNames`, `ListUnitsByPatterns`, `Subscribe` and `Get` are called, which
+//! the policy of the bus allows to every user. A user's own manager would also obey, and is not told anything.
+
+mod calls;
+mod connect;
+mod failures;
+mod manager;
+mod private_socket;
+mod unit;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::owner::{Owner, OwnerError};
+use manager::Manager;
+
+pub use unit::{ActiveState, Kind, LoadState, Timer, Unit};
+
+/// Results of a service that are failures, as systemd spells them. More may come with newer versions.
+pub const FAILURES: [&str; 9] =
+    ["exit-code", "signal", "core-dump", "timeout", "watchdog", "oom-kill", "start-limit-hit", "resources", "protocol"];
+
+/// Why a manager could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// This system was not started by systemd.
+    #[error("{} does not exist: this system is not run by systemd", path.display())]
+    NoSystemd {
+        /// The folder that systemd makes when it starts.
+        path: PathBuf,
+    },
+    /// There is neither a bus nor a socket of the manager's own.
+    #[error("there is no D-Bus at {}", path.display())]
+    NoBus {
+        /// Where the bus was looked for.
+        path: PathBuf,
+    },
+    /// The operating system, or the bus, lets nobody in but the user whose manager it is.
+    #[error("{} may not be used by user {user}; run as its owner, or with CAP_SETUID and CAP_SETGID", path.display())]
+    Permission {
+        /// The socket.
+        path: PathBuf,
+        /// The id of the user this program runs as.
+        user: u32,
+    },
+    /// The socket could not be connected to.
+    #[error("connecting to {} failed", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The owner's identity could not be taken.
+    #[error("the manager could not be asked as its owner")]
+    Owner(#[from] OwnerError),
+    /// It did not answer in time.
+    #[error("the manager did not answer in time")]
+    Timeout,
+    /// D-Bus or the manager answered with an error, or with what is none of the answers it may give.
+    #[error("talking to the manager over D-Bus failed")]
+    Bus(#[source] zbus::Error),
+}
+
+/// One of the managers of this machine.
+#[derive(Debug, Clone)]
+pub enum Address {
+    /// The system's.
+    System,
+    /// A user's.
+    User {
+        /// The id of the user.
+        user: u32,
+        /// Threads with the user's identity, where that is not the program's own user and may be taken.
+        owner: Option<Arc<Owner>>,
+    },
+}
+
+/// Where the sockets of managers are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The system's bus.
+    pub system_bus: PathBuf,
+    /// The folder that systemd makes when it starts, with the socket of the system's manager.
+    pub systemd: PathBuf,
+    /// The folder in which every user has one of their own.
+    pub users: PathBuf,
+}
+
+impl Default for Places {
+    /// Where systemd and D-Bus put them; the system's bus also where `DBUS_SYSTEM_BUS_ADDRESS` says.
+    fn default() -> Self {
+        let address = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_default();
+        let path = address.strip_prefix("unix:path=").and_then(|path| path.split([',', ';']).next());
+        Places {
+            system_bus: path.unwrap_or("/run/dbus/system_bus_socket").into(),
+            systemd: "/run/systemd".into(),
+            users: "/run/user".into(),
+        }
+    }
+}
+
+/// The units somebody wants to know about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Units by their full names, whether they are loaded or not.
+    pub names: BTreeSet<String>,
+    /// Loaded units by shell patterns.
+    pub patterns: BTreeSet<String>,
+}
+
+/// What a manager said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum View {
+    /// There is no such manager: its user is not logged in and does not linger.
+    NotRunning,
+    /// It is running, and these are its units.
+    Running {
+        /// Units by the names they were asked for, and those that match patterns by their own.
+        units: HashMap<String, Unit>,
+        /// The names of the units that match each pattern.
+        matches: HashMap<String, Vec<String>>,
+    },
+}
+
+/// The connections to the managers of this machine.
+#[derive(Debug, Default)]
+pub struct Managers {
+    places: Places,
+    /// The system's under `None`, users' under their ids.
+    managers: Mutex<HashMap<Option<u32>, Manager>>,
+}
+
+impl Managers {
+    /// Managers whose sockets are elsewhere than usual.
+    pub fn at(places: Places) -> Managers {
+        Managers { places, managers: Mutex::default() }
+    }
+
+    /// What the manager at `address` says of the wanted units, at the latest at `deadline`.
+    pub async fn ask(
+        &self,
+        address: &Address,
+        wanted: &Wanted,
+        deadline: Instant,
+    ) -> Result<Arc<View>, Arc<ManagerError>> {
+        let key = match address {
+            Address::System => None,
+            Address::User { user, .. } => Some(*user),
+        };
+        let manager = {
+            let mut managers = self.managers.lock().unwrap_or_else(PoisonError::into_inner);
+            managers.entry(key).or_insert_with(|| Manager::start(address.clone(), self.places.clone())).clone()
+        };
+        manager.ask(wanted.clone(), deadline).await
+    }
+}

@@ -1,0 +1,122 @@
+//! One unit, as its manager describes it.
+
+use std::collections::BTreeMap;
+
+use crate::system::time::Timestamp;
+
+/// One unit of one manager.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unit {
+    /// Whether there is such a unit, and whether it could be loaded.
+    pub load: LoadState,
+    /// What it does.
+    pub active: ActiveState,
+    /// Whether it is started at boot or at login; `None` for units that are not enabled by themselves.
+    pub is_enabled: Option<bool>,
+    /// Since when it is active.
+    pub active_since: Option<Timestamp>,
+    /// What only units of its type have.
+    pub kind: Kind,
+    /// How often it has failed while it was watched, by the result.
+    pub failures: BTreeMap<String, u64>,
+}
+
+/// What only units of some type have.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A service.
+    Service {
+        /// How it ended the last time: `success`, or how it failed.
+        result: String,
+        /// How often it was started again by itself, since it was last started by somebody.
+        restarts: u64,
+        /// Its environment as far as it is written in the unit, as `KEY=value`.
+        environment: Vec<String>,
+    },
+    /// A timer.
+    Timer(Timer),
+    /// Any other, or one that is not loaded.
+    Other,
+}
+
+/// What a timer does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timer {
+    /// The unit it starts.
+    pub starts: String,
+    /// When it did so the last time; `None` when it never has.
+    pub last_trigger: Option<Timestamp>,
+    /// When it will do so next; `None` when it will not.
+    pub next_trigger: Option<Timestamp>,
+}
+
+/// Whether a unit could be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadState {
+    /// It is loaded.
+    Loaded,
+    /// There is none of this name.
+    NotFound,
+    /// It must not be started.
+    Masked,
+    /// Its file is wrong, or could not be read.
+    Failed,
+}
+
+impl LoadState {
+    pub(super) fn parse(word: &str) -> LoadState {
+        match word {
+            // `merged` units are other names of loaded ones; a `stub` is about to be loaded.
+            "loaded" | "merged" | "stub" => LoadState::Loaded,
+            "not-found" => LoadState::NotFound,
+            "masked" => LoadState::Masked,
+            // `bad-setting`, `error`, and what newer versions may add.
+            _ => LoadState::Failed,
+        }
+    }
+}
+
+/// What a unit does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActiveState {
+    /// At work.
+    Active,
+    /// At work, and reading its configuration again.
+    Reloading,
+    /// At work, with something being changed about it.
+    Maintenance,
+    /// Coming up, or waiting to be started again after a failure.
+    Activating,
+    /// Going down.
+    Deactivating,
+    /// Down.
+    Inactive,
+    /// Down, because it failed.
+    Failed,
+}
+
+impl ActiveState {
+    /// `None` for a word that this version does not know.
+    pub(super) fn parse(word: &str) -> Option<ActiveState> {
+        Some(match word {
+            "active" => ActiveState::Active,
+            "reloading" | "refreshing" => ActiveState::Reloading,
+            "maintenance" => ActiveState::Maintenance,
+            "activating" => ActiveState::Activating,
+            "deactivating" => ActiveState::Deactivating,
+            "inactive" => ActiveState::Inactive,
+            "failed" => ActiveState::Failed,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a unit with this `UnitFileState` is started at boot; `None` for states that do not say.
+pub(super) fn is_enabled(unit_file_state: &str) -> Option<bool> {
+    match unit_file_state {
+        "enabled" | "enabled-runtime" | "alias" => Some(true),
+        "disabled" | "linked" | "linked-runtime" | "masked" | "masked-runtime" | "bad" => Some(false),
+        // Started by others only, made by a program, or without a file.
+        _ => None,
+    }
+}
