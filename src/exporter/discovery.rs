@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::config::default_thresholds;
-use super::instance::{CronJobLabel, Instance, S6_SCAN_DIRECTORY, generated_units};
+use super::instance::{CronJobLabel, Instance, S6_SCAN_DIRECTORY, UnitName, generated_units};
 use crate::system::users::{self, User};
 use crate::system::{files, processes};
 
@@ -50,6 +50,8 @@ pub struct Discovered {
     pub instances: Vec<Instance>,
     /// Every place that was looked at.
     pub looked_at: Vec<PathBuf>,
+    /// To whom the homes that are looked at belong, where they are other users'.
+    owner: Option<String>,
 }
 
 /// Looks for the homes of the user this process runs as.
@@ -71,7 +73,10 @@ pub fn discover_all_users(passwd: &Path) -> (Discovered, Vec<User>) {
     for user in users::all(passwd).unwrap_or_default() {
         let home = user.home.join(".hermes");
         match files::exists(&home) {
-            Ok(true) => found.add_home_and_profiles(&home),
+            Ok(true) => {
+                found.owner = Some(user.name);
+                found.add_home_and_profiles(&home);
+            }
             Ok(false) => {}
             Err(_) => hidden.push(user),
         }
@@ -82,6 +87,7 @@ pub fn discover_all_users(passwd: &Path) -> (Discovered, Vec<User>) {
 impl Discovered {
     /// Adds what is found in another place, once.
     pub fn include(&mut self, other: Discovered) {
+        self.owner = None;
         for home in other.looked_at {
             self.add_home_and_profiles(&home);
         }
@@ -118,7 +124,7 @@ impl Discovered {
         self.instances.push(Instance {
             name: name.unwrap_or(wanted),
             home: home.to_owned(),
-            user: None,
+            user: self.owner.clone(),
             env_keys: None,
             cron_job_label: CronJobLabel::Id,
             thresholds: default_thresholds(),
@@ -161,11 +167,22 @@ pub fn as_configuration(found: &Discovered, hidden: &[User]) -> String {
     for instance in &found.instances {
         text.push_str(&format!("  - name: {}\n", quoted(&instance.name)));
         text.push_str(&format!("    home: {}\n", quoted(&instance.home.to_string_lossy())));
+        if let Some(user) = &instance.user {
+            text.push_str(&format!("    user: {}\n", quoted(user)));
+        }
+        for unit in &instance.units {
+            if let UnitName::Named(name) = &unit.unit {
+                // Shown as it is in force by itself; named in the file, it would be missed where it is not there.
+                let manager = unit.manager.map(|manager| format!(", manager: {}", manager.as_str()));
+                let (role, name, manager) = (&unit.role, quoted(name), manager.unwrap_or_default());
+                text.push_str(&format!("    # units: [{{role: {role}, unit: {name}{manager}}}]\n"));
+            }
+        }
     }
     for user in hidden {
         let (name, home) = (quoted(&user.name), quoted(&user.home.join(".hermes").to_string_lossy()));
         text.push_str(&format!(
-            "  # {name} may have one, which this user can not see:\n  # - {{name: {name}, home: {home}}}\n"
+            "  # {name} may have one, which this user can not see:\n  # - {{name: {name}, home: {home}, user: {name}}}\n"
         ));
     }
     text
@@ -257,5 +274,6 @@ mod tests {
         let (found, hidden) = discover_all_users(&passwd);
         assert_eq!(names(&found), ["uma"]);
         assert!(hidden.is_empty());
+        assert!(as_configuration(&found, &[]).contains("user: \"uma\""));
     }
 }

@@ -78,6 +78,7 @@ impl Reloader {
     /// Loads the first configuration.
     pub fn new(loader: Loader, background: Background) -> Result<Reloader, ConfigError> {
         let crew = Crew::new(&loader.load()?, None, background.clone());
+        crew.report_privileges();
         Ok(Reloader {
             loader,
             background,
@@ -105,6 +106,7 @@ impl Reloader {
         match loaded {
             Ok(config) => {
                 let crew = Crew::new(&config, Some(&self.crew.load()), self.background.clone());
+                crew.report_privileges();
                 self.crew.store(Arc::new(crew));
                 self.note(true);
                 tracing::info!(instances = config.instances.len(), "The configuration was loaded.");

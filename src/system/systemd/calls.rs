@@ -83,7 +83,7 @@ pub(super) async fn ask(
         round.matches.insert(pattern, matching.iter().map(|row| row.0.clone()).collect());
         rows.extend(matching.into_iter().map(|row| (row.0.clone(), row)));
     }
-    describe(connection, rows, &mut round).await;
+    describe(connection, rows, &wanted.environments, &mut round).await;
 
     let timers = round.units.iter().filter_map(|(name, unit)| match &unit.kind {
         Kind::Timer(timer) => Some((name.clone(), timer.starts.clone())),
@@ -100,7 +100,7 @@ pub(super) async fn ask(
         .collect();
     if !missing.is_empty() {
         let rows = list(&manager, &missing).await?;
-        describe(connection, rows, &mut round).await;
+        describe(connection, rows, &BTreeSet::new(), &mut round).await;
     }
     Ok(round)
 }
@@ -119,9 +119,14 @@ async fn list(manager: &ManagerProxy<'_>, names: &BTreeSet<String>) -> zbus::Res
     Ok(names.iter().cloned().zip(rows).collect())
 }
 
-async fn describe(connection: &Connection, rows: BTreeMap<String, Row>, round: &mut Round) {
+async fn describe(
+    connection: &Connection,
+    rows: BTreeMap<String, Row>,
+    environments: &BTreeSet<String>,
+    round: &mut Round,
+) {
     let described = rows.into_iter().map(|(name, row)| async move {
-        let unit = read(connection, &row).await;
+        let unit = read(connection, &row, environments.contains(&name)).await;
         (name, row.0, unit)
     });
     for (name, own_name, unit) in join_all(described).await {
@@ -133,7 +138,7 @@ async fn describe(connection: &Connection, rows: BTreeMap<String, Row>, round: &
     }
 }
 
-async fn read(connection: &Connection, row: &Row) -> Option<(Unit, Option<Sample>)> {
+async fn read(connection: &Connection, row: &Row, with_environment: bool) -> Option<(Unit, Option<Sample>)> {
     let load = LoadState::parse(&row.2);
     let active = ActiveState::parse(&row.3)?;
     let unit =
@@ -154,7 +159,7 @@ async fn read(connection: &Connection, row: &Row) -> Option<(Unit, Option<Sample
     };
     let kind = async {
         match row.0.rsplit('.').next() {
-            Some("service") => properties.service().await,
+            Some("service") => properties.service(with_environment).await,
             Some("timer") => Ok((Kind::Timer(properties.timer().await?), None)),
             _ => Ok((Kind::Other, None)),
         }
@@ -175,12 +180,17 @@ impl Properties<'_> {
     }
 
     /// The result is asked for first: what comes later can only be newer.
-    async fn service(&self) -> zbus::Result<(Kind, Option<Sample>)> {
+    async fn service(&self, with_environment: bool) -> zbus::Result<(Kind, Option<Sample>)> {
         let (result, restarts, main_start, environment) = tokio::try_join!(
             self.get::<String>(SERVICE, "Result"),
             self.get::<u32>(SERVICE, "NRestarts"),
             self.get::<u64>(SERVICE, "ExecMainStartTimestamp"),
-            self.get::<Vec<String>>(SERVICE, "Environment"),
+            async {
+                match with_environment {
+                    true => self.get::<Vec<String>>(SERVICE, "Environment").await,
+                    false => Ok(Vec::new()),
+                }
+            },
         )?;
         let restarts = u64::from(restarts);
         let sample = Sample { result: result.clone(), main_start, restarts };

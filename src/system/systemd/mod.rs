@@ -117,6 +117,8 @@ pub struct Wanted {
     pub names: BTreeSet<String>,
     /// Loaded units by shell patterns.
     pub patterns: BTreeSet<String>,
+    /// Those of the names of which also the environment is to be told.
+    pub environments: BTreeSet<String>,
 }
 
 /// What a manager said.

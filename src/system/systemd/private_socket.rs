@@ -24,7 +24,9 @@ const LONGEST_LINE: usize = 256;
 pub(super) async fn authenticate(stream: &mut UnixStream, user: u32) -> Result<String, zbus::Error> {
     let refused = |answer: &str| zbus::Error::Handshake(format!("the manager answered {answer:?}"));
     let digits: String = user.to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
-    stream.write_all(format!("\0AUTH EXTERNAL {digits}\r\n").as_bytes()).await?;
+    // All at once, as systemd's own programs do it: a message that arrives together with `BEGIN` is not looked at before
+    // the next one comes.
+    stream.write_all(format!("\0AUTH EXTERNAL {digits}\r\nBEGIN\r\n").as_bytes()).await?;
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let byte = stream.read_u8().await?;
@@ -34,9 +36,7 @@ pub(super) async fn authenticate(stream: &mut UnixStream, user: u32) -> Result<S
         }
     }
     let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-    let guid = line.strip_prefix("OK ").ok_or_else(|| refused(&line))?.to_owned();
-    stream.write_all(b"BEGIN\r\n").await?;
-    Ok(guid)
+    Ok(line.strip_prefix("OK ").ok_or_else(|| refused(&line))?.to_owned())
 }
 
 /// A connection to a manager, past the handshake.

@@ -30,7 +30,7 @@ pub enum Kind {
         result: String,
         /// How often it was started again by itself, since it was last started by somebody.
         restarts: u64,
-        /// Its environment as far as it is written in the unit, as `KEY=value`.
+        /// Its environment as far as it is written in the unit, as `KEY=value`; empty unless it was asked for.
         environment: Vec<String>,
     },
     /// A timer.

@@ -281,6 +281,11 @@ impl Crew {
         under_way.iter().map(|look| UnderWay { is_former: true, ..look.clone() }).collect()
     }
 
+    /// Logs what this program may do, and what it lacks or has too much of for its instances.
+    pub fn report_privileges(&self) {
+        owners::report_privileges(self.stations.iter().map(|station| &station.instance));
+    }
+
     /// The names of its instances.
     pub fn instance_names(&self) -> impl Iterator<Item = &str> {
         self.stations.iter().map(|station| station.instance.name.as_str())

@@ -9,6 +9,7 @@ mod systemd;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 
@@ -21,6 +22,10 @@ use crate::system::systemd::{Address, ManagerError, View, Wanted};
 use crate::system::users;
 use systemd::{Asked, Manager};
 
+/// Units that need not be there and are not are looked for again after this long: a manager looks through its folders
+/// for each name that it does not know.
+const ABSENT_FOR: Duration = Duration::from_secs(60);
+
 /// The most units of one instance.
 const MOST_UNITS: usize = 1000;
 
@@ -30,6 +35,8 @@ pub struct UnitsCollector {
     /// The id of the instance's user; `None` where there is no user of that name.
     user: Option<u32>,
     specs: Vec<UnitSpec>,
+    /// When it was last found that there is none of the units, all of which need not be there.
+    absent_since: Option<Instant>,
 }
 
 impl UnitsCollector {
@@ -39,11 +46,12 @@ impl UnitsCollector {
             Some(name) => users::named(name).map(|user| user.id),
             None => Some(geteuid().as_raw()),
         };
-        UnitsCollector { user, specs: instance.units.clone() }
+        UnitsCollector { user, specs: instance.units.clone(), absent_since: None }
     }
 
-    async fn units(&self, look: NetworkLook<'_>, problems: &mut Problems) -> Reading<Arc<Units>> {
-        if self.specs.is_empty() {
+    async fn units(&mut self, look: NetworkLook<'_>, problems: &mut Problems) -> Reading<Arc<Units>> {
+        let is_known_absent = self.absent_since.is_some_and(|since| since.elapsed() < ABSENT_FOR);
+        if self.specs.is_empty() || is_known_absent {
             return Reading::Absent;
         }
         let (system, user) = tokio::join!(
@@ -76,6 +84,7 @@ impl UnitsCollector {
             }
         }
         if units.is_empty() && !is_anything_expected {
+            self.absent_since = Some(Instant::now());
             return Reading::Absent;
         }
         Reading::Known(Arc::new(Units(units.into_values().collect())))
@@ -86,16 +95,23 @@ impl UnitsCollector {
         let mut wanted = Wanted::default();
         for spec in self.specs.iter().filter(|spec| spec.manager.is_none_or(|manager| manager == kind)) {
             match &spec.unit {
-                UnitName::Named(name) => wanted.names.insert(name.clone()),
-                UnitName::Pattern(pattern) => wanted.patterns.insert(pattern.clone()),
-            };
+                UnitName::Named(name) => {
+                    wanted.names.insert(name.clone());
+                    if !spec.is_expected {
+                        wanted.environments.insert(name.clone());
+                    }
+                }
+                UnitName::Pattern(pattern) => {
+                    wanted.patterns.insert(pattern.clone());
+                }
+            }
         }
         let asked = match address {
             _ if wanted == Wanted::default() => Asked::Nothing,
             None => Asked::NoUser,
             Some(address) => match look.managers.ask(&address, &wanted, look.deadline).await {
                 Ok(view) => match &*view {
-                    View::NotRunning => Asked::NotRunning,
+                    View::NotRunning => Asked::NotRunning { is_usual: self.user == Some(0) },
                     View::Running { .. } => Asked::Said(view),
                 },
                 Err(error) => Asked::Failed(error),

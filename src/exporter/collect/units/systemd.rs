@@ -29,7 +29,10 @@ pub(super) enum Asked {
     /// The instance's user does not exist here.
     NoUser,
     /// It does not run.
-    NotRunning,
+    NotRunning {
+        /// Whether that is as it should be, because root has no manager of its own as a rule.
+        is_usual: bool,
+    },
     /// It answered.
     Said(Arc<View>),
     /// It could not be asked.
@@ -62,7 +65,7 @@ impl Manager {
         match &self.asked {
             Asked::Failed(error) => Some(error.reason()),
             Asked::NoUser => Some(Reason::NotFound),
-            Asked::Nothing | Asked::NotRunning | Asked::Said(_) => None,
+            Asked::Nothing | Asked::NotRunning { .. } | Asked::Said(_) => None,
         }
     }
 }
@@ -122,7 +125,10 @@ fn unit<'a>(
     }
     // Nobody knows it; but somebody may who could not be asked.
     let failure = asked.iter().find_map(|manager| manager.failure());
-    let is_without_manager = asked.iter().any(|manager| matches!(manager.asked, Asked::NotRunning));
+    let is_without_manager = asked.iter().any(|manager| match manager.asked {
+        Asked::NotRunning { is_usual } => !is_usual || spec.manager.is_some(),
+        _ => false,
+    });
     let state = match failure {
         Some(reason) => Reading::Unknown(reason),
         None if is_without_manager => Reading::Known(UnitState::NoManager),
@@ -308,7 +314,8 @@ mod tests {
             only(&spec(), &[user, system]).state
         };
         assert_eq!(state(Asked::Nothing), Reading::Known(UnitState::NotFound));
-        assert_eq!(state(Asked::NotRunning), Reading::Known(UnitState::NoManager));
+        assert_eq!(state(Asked::NotRunning { is_usual: false }), Reading::Known(UnitState::NoManager));
+        assert_eq!(state(Asked::NotRunning { is_usual: true }), Reading::Known(UnitState::NotFound));
         assert_eq!(state(Asked::Failed(Arc::new(ManagerError::Timeout))), Reading::Unknown(Reason::Timeout));
         assert_eq!(state(Asked::NoUser), Reading::Unknown(Reason::NotFound));
         // Who is found in one manager is known, whatever the other would have said.
