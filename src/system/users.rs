@@ -47,11 +47,15 @@ fn parse(line: &str) -> Option<User> {
     Some(User { name, id, group, home })
 }
 
-/// The user with this login name or number; `None` where the passwd file has none.
+/// The group of a user of whom nothing but the number is known, such as one of a container.
+const NO_GROUP: u32 = 65_534;
+
+/// The user with this login name or number; `None` for a name that the passwd file does not have.
 pub fn named(name: &str) -> Option<User> {
     let users = all(Path::new(PASSWD)).unwrap_or_default();
     let number = name.parse().ok();
-    users.into_iter().find(|user| user.name == name || Some(user.id) == number)
+    let known = users.into_iter().find(|user| user.name == name || Some(user.id) == number);
+    known.or_else(|| Some(User { name: name.to_owned(), id: number?, group: NO_GROUP, home: "/".into() }))
 }
 
 /// The groups that a user is a member of, besides the primary one.
@@ -72,6 +76,14 @@ fn parse_groups(content: &str, user: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_is_found_by_name_and_by_number_and_a_number_is_enough() {
+        assert_eq!(named("root").map(|user| user.id), Some(0));
+        assert_eq!(named("0").map(|user| user.name), Some("root".to_owned()));
+        assert_eq!(named("4000000001").map(|user| (user.id, user.group)), Some((4_000_000_001, NO_GROUP)));
+        assert_eq!(named("nobody-of-this-name"), None);
+    }
 
     #[test]
     fn groups_are_those_that_name_the_user() {

@@ -34,7 +34,7 @@ pub const KEYS: [Key; 19] = [
         path: "instances[].user",
         takes: "text",
         default: "owner of the home",
-        does: "The user it belongs to. Where that is not the exporter's own, its home is read and its manager asked as that user, which takes `CAP_SETUID` and `CAP_SETGID`; without them it is tried with the exporter's own rights",
+        does: "The user it belongs to, by name or number. Where that is not the exporter's own, its home is read and its manager asked as that user, which takes `CAP_SETUID` and `CAP_SETGID`; without them it is tried with the exporter's own rights",
     },
     Key {
         path: "instances[].units",

@@ -167,3 +167,114 @@ impl Managers {
         manager.ask(wanted.clone(), deadline).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::time::Duration;
+
+    /// The sockets of a machine of the test's own.
+    struct Machine {
+        folder: tempfile::TempDir,
+    }
+
+    impl Machine {
+        fn new() -> Machine {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(folder.path().join("systemd/system")).unwrap();
+            std::fs::create_dir(folder.path().join("users")).unwrap();
+            Machine { folder }
+        }
+
+        fn places(&self) -> Places {
+            let path = |name: &str| self.folder.path().join(name);
+            Places { system_bus: path("bus"), systemd: path("systemd"), users: path("users") }
+        }
+
+        /// A bus that does this with everybody who connects.
+        fn bus(&self, serve: impl Fn(std::os::unix::net::UnixStream) + Send + 'static) {
+            let listener = UnixListener::bind(self.places().system_bus).unwrap();
+            std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(serve));
+        }
+
+        async fn ask(&self, address: &Address, patience: Duration) -> Result<Arc<View>, Arc<ManagerError>> {
+            Managers::at(self.places()).ask(address, &wanted(), Instant::now() + patience).await
+        }
+    }
+
+    fn wanted() -> Wanted {
+        Wanted { names: BTreeSet::from(["hermes-gateway.service".to_owned()]), ..Wanted::default() }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn open_files() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn without_systemd_without_a_bus_and_without_a_manager_are_three_answers() {
+        let machine = Machine::new();
+        let refused = machine.ask(&Address::System, LONG).await.unwrap_err();
+        assert!(matches!(*refused, ManagerError::NoBus { .. }), "{refused}");
+        let user = Address::User { user: 1001, owner: None };
+        assert_eq!(*machine.ask(&user, LONG).await.unwrap(), View::NotRunning);
+        // What a manager leaves behind, or one that is just coming up.
+        std::fs::create_dir(machine.places().users.join("1001")).unwrap();
+        assert_eq!(*machine.ask(&user, LONG).await.unwrap(), View::NotRunning);
+        std::fs::remove_dir(machine.places().systemd.join("system")).unwrap();
+        for address in [Address::System, user] {
+            let refused = machine.ask(&address, LONG).await.unwrap_err();
+            assert!(matches!(*refused, ManagerError::NoSystemd { .. }), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bus_that_says_nothing_is_given_up_on_before_the_deadline() {
+        let machine = Machine::new();
+        let (held, holding) = std::sync::mpsc::channel();
+        machine.bus(move |stream| held.send(stream).unwrap());
+        let refused = machine.ask(&Address::System, Duration::from_millis(200)).await.unwrap_err();
+        assert!(matches!(*refused, ManagerError::Timeout), "{refused}");
+        drop(holding);
+    }
+
+    #[tokio::test]
+    async fn a_bus_that_answers_garbage_or_hangs_up_is_an_error() {
+        for answer in ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "OK\r\n", "REJECTED EXTERNAL\r\n"] {
+            let machine = Machine::new();
+            machine.bus(move |mut stream| drop(std::io::Write::write_all(&mut stream, answer.as_bytes())));
+            let refused = machine.ask(&Address::System, LONG).await.unwrap_err();
+            assert!(matches!(*refused, ManagerError::Bus(_)), "{answer:?}: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_while_a_manager_is_not_reached_learns_why_at_once() {
+        let machine = Machine::new();
+        let (attempt, attempts) = std::sync::mpsc::channel();
+        machine.bus(move |_| attempt.send(()).unwrap());
+        let managers = Managers::at(machine.places());
+        for _ in 0..1000 {
+            let refused = managers.ask(&Address::System, &wanted(), Instant::now() + LONG).await.unwrap_err();
+            assert!(matches!(*refused, ManagerError::Bus(_)), "{refused}");
+        }
+        let attempts = attempts.try_iter().count();
+        assert!(attempts < 10, "{attempts} attempts");
+    }
+
+    #[tokio::test]
+    async fn attempts_that_fail_leave_nothing_open() {
+        let machine = Machine::new();
+        machine.bus(|mut stream| drop(std::io::Write::write_all(&mut stream, b"garbage\r\n")));
+        // The first opens what stays open.
+        let _ = machine.ask(&Address::System, LONG).await;
+        let before = open_files();
+        for _ in 0..200 {
+            let _ = machine.ask(&Address::System, LONG).await;
+        }
+        // Other tests open files at the same time; a leak would show two hundred.
+        assert!(open_files() < before + 100, "{before} before, {} after", open_files());
+    }
+}

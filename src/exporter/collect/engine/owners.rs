@@ -54,6 +54,15 @@ impl Owners {
     }
 }
 
+/// Names in one line; root has some forty capabilities, which nobody reads.
+fn listed(names: &[String]) -> String {
+    const MOST_SHOWN: usize = 6;
+    match names.len().checked_sub(MOST_SHOWN + 1) {
+        None => names.join(","),
+        Some(more) => format!("{} and {} more", names[..MOST_SHOWN].join(","), more + 1),
+    }
+}
+
 /// Logs what this program may do, and what it lacks or has too much of for these instances.
 pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance>) {
     let privileges = Privileges::of_this_process();
@@ -69,7 +78,7 @@ pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance
             ),
         }
     }
-    let (user, capabilities) = (users::name_of(privileges.user), privileges.names().join(","));
+    let (user, capabilities) = (users::name_of(privileges.user), listed(&privileges.names()));
     tracing::info!(user, capabilities, read_as_others = others.join(","), "Privileges.");
     if !others.is_empty() && !privileges.can_take_identities() {
         tracing::warn!(
@@ -80,7 +89,7 @@ pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance
     let surplus = privileges.surplus(!others.is_empty());
     if !surplus.is_empty() {
         tracing::warn!(
-            surplus = surplus.join(","),
+            surplus = listed(&surplus),
             "The exporter has more privileges than it needs; see docs/privileges.md."
         );
     }
