@@ -6,8 +6,8 @@
 //!
 //! This is not for SQLite databases (see [`super::sqlite`]) and not for following logs.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -106,7 +106,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// The stamp that a file's metadata gives.
-    pub fn of(metadata: &std::fs::Metadata) -> Stamp {
+    pub fn of(metadata: &Metadata) -> Stamp {
         Stamp {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -172,33 +172,67 @@ pub fn entries(path: &Path) -> Result<Option<Vec<String>>, FileError> {
 /// What was read of a file, and the stamp it had before; `None` for a stamp that was not settled then.
 type Stamped = (Vec<u8>, Option<Stamp>);
 
-fn read_stamped(path: &Path) -> Result<Option<Stamped>, FileError> {
+/// Opens a regular file for reading, or answers `None` where there is no such file.
+pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, FileError> {
     // Without NONBLOCK, opening a FIFO waits for a writer for ever.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
         Err(error) => return absent_or_error(path, error.into()),
     };
-    let io = |source| FileError::Io { path: path.to_owned(), source: Arc::new(source) };
-    let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() {
-        return Err(FileError::NotRegular { path: path.to_owned() });
-    }
+    let metadata = file.metadata().map_err(|error| failed(path, error))?;
+    if metadata.is_file() { Ok(Some((file, metadata))) } else { Err(FileError::NotRegular { path: path.to_owned() }) }
+}
+
+/// The error of a failure that has no name of its own.
+pub(super) fn failed(path: &Path, error: std::io::Error) -> FileError {
+    FileError::Io { path: path.to_owned(), source: Arc::new(error) }
+}
+
+/// The stamp of what is about to be read, where a later change would show in it.
+///
+/// Asked before the read: what is written during it must not find the stamp settled meanwhile.
+fn settled(metadata: &Metadata) -> Option<Stamp> {
+    Some(Stamp::of(metadata)).filter(|stamp| stamp.is_settled_at(SystemTime::now()))
+}
+
+fn read_stamped(path: &Path) -> Result<Option<Stamped>, FileError> {
+    let Some((mut file, metadata)) = open(path)? else {
+        return Ok(None);
+    };
     if metadata.len() > SIZE_LIMIT {
         return Err(FileError::TooLarge { path: path.to_owned(), size: metadata.len() });
     }
-    // Asked before the read: what is written during it must not find the stamp settled meanwhile.
-    let stamp = Some(Stamp::of(&metadata)).filter(|stamp| stamp.is_settled_at(SystemTime::now()));
+    let stamp = settled(&metadata);
     let mut content = Vec::with_capacity(metadata.len() as usize + 1);
     // The file may grow while it is read.
-    let read = (&mut file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;
+    let read = (&mut file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(|error| failed(path, error))?;
     if read as u64 > SIZE_LIMIT {
         return Err(FileError::TooLarge { path: path.to_owned(), size: read as u64 });
     }
     Ok(Some((content, stamp)))
 }
 
-fn absent_or_error<T>(path: &Path, error: std::io::Error) -> Result<Option<T>, FileError> {
+/// The whole lines among the last `most` bytes of a file.
+fn read_tail_stamped(path: &Path, most: u64) -> Result<Option<Stamped>, FileError> {
+    let Some((mut file, metadata)) = open(path)? else {
+        return Ok(None);
+    };
+    let stamp = settled(&metadata);
+    let skipped = metadata.len().saturating_sub(most);
+    file.seek(SeekFrom::Start(skipped)).map_err(|error| failed(path, error))?;
+    let mut content = Vec::new();
+    file.take(most).read_to_end(&mut content).map_err(|error| failed(path, error))?;
+    if skipped > 0 {
+        // The first line has lost its beginning.
+        let whole = content.iter().position(|byte| *byte == b'\n').map_or(content.len(), |end| end + 1);
+        content.drain(..whole);
+    }
+    Ok(Some((content, stamp)))
+}
+
+/// `None` where the failure means that there is no such thing, else the error that it is.
+pub(super) fn absent_or_error<T>(path: &Path, error: std::io::Error) -> Result<Option<T>, FileError> {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
@@ -215,6 +249,8 @@ fn absent_or_error<T>(path: &Path, error: std::io::Error) -> Result<Option<T>, F
 #[derive(Debug)]
 pub struct Watched<T> {
     path: PathBuf,
+    /// The most bytes that are read, counted from the end; `None` for the whole file.
+    most: Option<u64>,
     /// What was parsed, and the stamp it had, where a later change would show in it.
     seen: Option<(Option<Stamp>, Result<T, ParseFault>)>,
 }
@@ -222,7 +258,12 @@ pub struct Watched<T> {
 impl<T> Watched<T> {
     /// Watches the file at `path`, which need not exist.
     pub fn new(path: PathBuf) -> Self {
-        Watched { path, seen: None }
+        Watched { path, most: None, seen: None }
+    }
+
+    /// Watches the end of the file at `path`: the whole lines among its last `most` bytes.
+    pub fn tail(path: PathBuf, most: u64) -> Self {
+        Watched { path, most: Some(most), seen: None }
     }
 
     /// What is watched.
@@ -238,7 +279,11 @@ impl<T> Watched<T> {
         };
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen != Some(now)) {
             self.seen = None;
-            let Some((content, stamp)) = read_stamped(&self.path)? else {
+            let read = match self.most {
+                None => read_stamped(&self.path)?,
+                Some(most) => read_tail_stamped(&self.path, most)?,
+            };
+            let Some((content, stamp)) = read else {
                 return Ok(None);
             };
             self.seen = Some((stamp, parse(&content)));
@@ -352,6 +397,25 @@ mod tests {
             watched.get(slowly).unwrap();
         }
         assert_eq!(parses.get(), 2);
+    }
+
+    #[test]
+    fn of_a_tail_only_whole_lines_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        write(&path, "first\nsecond\nthird\n", old());
+        let tail = |most| {
+            let mut watched = Watched::tail(path.clone(), most);
+            watched.get(|content| Ok(String::from_utf8_lossy(content).into_owned())).unwrap().unwrap().clone()
+        };
+        assert_eq!(tail(100), "first\nsecond\nthird\n");
+        assert_eq!(tail(19), "first\nsecond\nthird\n");
+        assert_eq!(tail(10), "third\n");
+        assert_eq!(tail(3), "");
+        assert_eq!(tail(0), "");
+        // A sparse file of any size costs no more than its tail.
+        File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(tail(10), "");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * [`owner`]: threads that read what is another user's with that user's rights.
 //! * [`privileges`]: what this process may do beyond the rights of its user.
 //! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
+//! * [`s6`]: what s6 says of a service that it supervises.
 //! * [`sqlite`]: reading somebody else's live SQLite database without leaving a trace.
 //! * [`systemd`]: what the system's manager and those of users say of their units, over D-Bus.
 //! * [`time`]: moments, in the many spellings they are written in.
@@ -16,6 +17,7 @@ pub mod files;
 pub mod owner;
 pub mod privileges;
 pub mod processes;
+pub mod s6;
 pub mod sqlite;
 pub mod systemd;
 pub mod time;

@@ -286,7 +286,7 @@ fn process_ids() -> Result<Vec<u32>, ProcessError> {
     Ok(ids)
 }
 
-/// A whole-file lock (`flock`) that somebody holds.
+/// A lock that somebody holds on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldLock {
     /// Device and inode of the locked file. Some filesystems (btrfs, overlays) show programs another device than
@@ -296,15 +296,30 @@ pub struct HeldLock {
     pub process: u32,
 }
 
-/// Every whole-file lock that is held, by `/proc/locks`; none where that can not be read.
+/// How a file is locked. The two kinds know nothing of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockKind {
+    /// The whole file, by `flock`.
+    WholeFile,
+    /// A range of bytes, by `fcntl`.
+    Range,
+}
+
+/// Every lock of a kind that is held, by `/proc/locks`; none where that can not be read. Locks that are held from
+/// outside this PID namespace do not show.
 ///
-/// Only looking: trying a lock oneself could make its rightful owner fail to get it.
-pub fn held_locks() -> Vec<HeldLock> {
+/// Only looking: trying a lock oneself could make its rightful owner fail to get it. It makes the kernel wait for
+/// every processor, which takes 10 ms and more on an idle machine.
+pub fn held_locks(kind: LockKind) -> Vec<HeldLock> {
     use procfs::{Current, LockType};
     let Ok(locks) = procfs::Locks::current() else {
         return Vec::new();
     };
-    let held = locks.0.into_iter().filter(|lock| lock.lock_type == LockType::FLock);
+    let is_asked_for = |found: &LockType| match kind {
+        LockKind::WholeFile => *found == LockType::FLock,
+        LockKind::Range => matches!(found, LockType::Posix | LockType::ODF),
+    };
+    let held = locks.0.into_iter().filter(|lock| is_asked_for(&lock.lock_type));
     let named = held.filter_map(|lock| {
         let file = (rustix::fs::makedev(lock.devmaj, lock.devmin), lock.inode);
         Some(HeldLock { file, process: u32::try_from(lock.pid?).ok()? })
@@ -401,7 +416,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = std::fs::File::create(folder.path().join("lock")).unwrap();
         let identity = crate::system::files::Stamp::of(&file.metadata().unwrap()).identity();
-        let held = || held_locks().into_iter().filter(|lock| lock.file == identity).collect::<Vec<_>>();
+        let held =
+            || held_locks(LockKind::WholeFile).into_iter().filter(|lock| lock.file == identity).collect::<Vec<_>>();
         assert_eq!(held(), []);
         file.lock().unwrap();
         assert_eq!(held(), [HeldLock { file: identity, process: std::process::id() }]);

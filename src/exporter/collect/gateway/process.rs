@@ -11,7 +11,7 @@ use crate::exporter::collect::Look;
 use crate::exporter::collect::problems::Because;
 use crate::exporter::snapshot::Reason;
 use crate::system::files::{self, Stamp};
-use crate::system::processes::{self, HeldLock, Process, Search};
+use crate::system::processes::{self, HeldLock, LockKind, Process, Search};
 use crate::system::time::Timestamp;
 
 /// Whether the gateway's process lives.
@@ -187,7 +187,7 @@ impl GatewayProcesses {
 impl GatewayProcesses {
     /// The processes that hold a lock on this file.
     fn lock_holders(&self, file: &Stamp) -> impl Iterator<Item = u32> {
-        let locks = self.locks.get_or_init(processes::held_locks);
+        let locks = self.locks.get_or_init(|| processes::held_locks(LockKind::WholeFile));
         locks.iter().filter(move |lock| lock.file == file.identity()).map(|lock| lock.process)
     }
 }
