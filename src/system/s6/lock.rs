@@ -51,7 +51,7 @@ impl LockWatch {
         }
     }
 
-    fn by_the_list_of_locks(&mut self, lock: &Path) -> Result<Supervisor, S6Error> {
+    pub(super) fn by_the_list_of_locks(&mut self, lock: &Path) -> Result<Supervisor, S6Error> {
         let lives = |(id, started)| {
             processes::find(id).is_ok_and(|process| process.is_some_and(|process| process.start_ticks == started))
         };

@@ -14,6 +14,8 @@
 //!
 //! This is not for telling a supervisor to do something, nor for the logs that s6 keeps.
 
+#[cfg(test)]
+mod live;
 mod lock;
 mod status;
 
