@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod cron;
 pub mod engine;
 pub mod gateway;
+mod hermes_config;
 pub mod home;
 pub mod host;
 pub mod inventory;

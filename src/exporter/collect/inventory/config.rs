@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use crate::exporter::collect::hermes_config;
 use crate::exporter::snapshot::Tally;
 use crate::system::files::ParseFault;
 
@@ -31,21 +32,9 @@ impl Default for ConfigFacts {
 }
 
 pub(super) fn parse(content: &[u8]) -> Result<ConfigFacts, ParseFault> {
-    let text = std::str::from_utf8(content).map_err(|_| ParseFault::SOMEWHERE)?;
-    let mut facts = ConfigFacts::default();
-    if text.trim().is_empty() {
-        return Ok(facts);
-    }
-    let config: Value = serde_saphyr::from_str(text).map_err(|error| {
-        error.location().map_or(ParseFault::SOMEWHERE, |location| ParseFault {
-            line: location.line() as usize,
-            column: location.column() as usize,
-        })
-    })?;
-    if !config.is_object() && !config.is_null() {
-        return Err(ParseFault::SOMEWHERE);
-    }
-    facts.version = config.get("_config_version").and_then(Value::as_u64);
+    let config = hermes_config::parse(content)?;
+    let version = config.get("_config_version").and_then(Value::as_u64);
+    let mut facts = ConfigFacts { version, ..ConfigFacts::default() };
     let memory = config.get("memory");
     for (limit, key) in facts.memory_limits.iter_mut().zip(["memory_char_limit", "user_char_limit"]) {
         if let Some(configured) = memory.and_then(|memory| memory.get(key)).and_then(Value::as_u64) {
@@ -84,13 +73,5 @@ mod tests {
         assert_eq!((facts.version, facts.memory_limits), (None, [2200, 1375]));
         assert_eq!(facts.mcp_servers.total(), 0);
         assert!(parse(b"").is_ok());
-    }
-
-    #[test]
-    fn damage_is_located_and_not_quoted() {
-        let fault = parse(b"a: 1\nsecret: [unclosed\n").unwrap_err();
-        assert!(fault.line >= 2, "{fault:?}");
-        assert!(parse(b"- a list\n").is_err());
-        assert!(parse(b"\xff").is_err());
     }
 }
