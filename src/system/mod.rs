@@ -3,6 +3,7 @@
 //! Nothing in this room knows what a Hermes home means, or what Prometheus is. It reads, and never writes:
 //! no file is created, locked or changed by anything in it.
 //!
+//! * [`control_group`]: which systemd unit a process runs in.
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
 //! * [`owner`]: threads that read what is another user's with that user's rights.
 //! * [`privileges`]: what this process may do beyond the rights of its user.
@@ -13,6 +14,7 @@
 //! * [`time`]: moments, in the many spellings they are written in.
 //! * [`users`]: user names, home folders and groups from the passwd and group files.
 
+pub mod control_group;
 pub mod files;
 pub mod owner;
 pub mod privileges;
