@@ -413,6 +413,10 @@ fn a_profile_uses_the_credentials_of_its_root() {
     let fleet = look(&hermes_exporter::exporter::collect::engine::Crew::new(&config, None, background));
     let coder = of(&fleet, "coder");
     assert_eq!(coder.identity.profile, "coder");
-    assert_eq!(coder.gateway, Reading::Absent, "a profile without a gateway has none that is down");
+    // Its container has registered one, which never ran.
+    let gateway = coder.gateway.known().unwrap();
+    assert_eq!(gateway.container_boot.known().unwrap().action, Label::new("registered"));
+    assert_eq!(gateway.up, Reading::Absent, "a profile without a gateway has none that is down");
+    assert_eq!(gateway.state, Reading::Absent);
     assert!(coder.credentials.known().unwrap().tokens.contains_key(&Label::new("openai-codex")));
 }

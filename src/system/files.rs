@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::time::Timestamp;
+
 /// The most that is read of one small file; a larger one is refused, not truncated.
 pub const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
 
@@ -121,6 +123,11 @@ impl Stamp {
         let modified = nanoseconds(self.modified).max(nanoseconds(self.changed));
         let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
         (now - modified).unsigned_abs() > SETTLING_TIME.as_nanos()
+    }
+
+    /// When its content was last changed.
+    pub fn modified(&self) -> Option<Timestamp> {
+        Timestamp::from_seconds(nanoseconds(self.modified) as f64 / 1e9)
     }
 
     /// Device and inode: the same file under any name.

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -133,25 +133,19 @@ impl Process {
         }
     }
 
+    /// The environment it was started with; `None` where that may not be read.
+    pub fn environment(&self) -> Option<HashMap<OsString, OsString>> {
+        procfs::process::Process::new(i32::try_from(self.id).ok()?).ok()?.environ().ok()
+    }
+
     /// The value of a variable in its environment; `None` where it is not set or may not be read.
     pub fn environment_variable(&self, name: &str) -> Option<OsString> {
-        let process = procfs::process::Process::new(i32::try_from(self.id).ok()?).ok()?;
-        process.environ().ok()?.remove(OsStr::new(name))
+        self.environment()?.remove(OsStr::new(name))
     }
 
     /// The user it runs as.
     pub fn user(&self) -> Option<u32> {
         procfs::process::Process::new(i32::try_from(self.id).ok()?).ok()?.uid().ok()
-    }
-
-    /// Whether it runs in the control group of a systemd service (and not of a login session).
-    pub fn is_in_systemd_service(&self) -> bool {
-        let path = PathBuf::from(format!("/proc/{}/cgroup", self.id));
-        let content = super::files::read(&path).ok().flatten().unwrap_or_default();
-        String::from_utf8_lossy(&content)
-            .lines()
-            .filter_map(|line| line.rsplit(':').next())
-            .any(|group| Path::new(group).file_name().is_some_and(|name| name.to_string_lossy().ends_with(".service")))
     }
 
     /// The name of its parent's program, cut to 15 characters by the kernel.

@@ -5,6 +5,7 @@ use std::error::Error;
 use crate::exporter::snapshot::{Problem, Reading, Reason};
 use crate::system::files::FileError;
 use crate::system::processes::ProcessError;
+use crate::system::s6::S6Error;
 use crate::system::sqlite::DatabaseError;
 
 /// An error that says why a reading is unknown.
@@ -33,6 +34,16 @@ impl Because for DatabaseError {
             DatabaseError::Locked { .. } | DatabaseError::TooSlow { .. } => Reason::Timeout,
             DatabaseError::Schema { .. } => Reason::Unsupported,
             DatabaseError::Sqlite { .. } => Reason::Io,
+        }
+    }
+}
+
+impl Because for S6Error {
+    fn reason(&self) -> Reason {
+        match self {
+            S6Error::File(error) => error.reason(),
+            S6Error::Length { .. } | S6Error::Content { .. } => Reason::Parse,
+            S6Error::Lock { .. } => Reason::Permission,
         }
     }
 }
@@ -73,6 +84,19 @@ impl Problems {
         tracing::debug!(subject, reason = reason.as_str(), error = display_chain(error), "a reading failed");
         self.note(subject, reason);
         Reading::Unknown(reason)
+    }
+
+    /// The same problems, said to be of something else than the subject of the others.
+    pub fn of(self, other: &str) -> Problems {
+        let renamed = |problem: Problem| Problem { subject: format!("{other}: {}", problem.subject), ..problem };
+        Problems(self.0.into_iter().map(renamed).collect())
+    }
+
+    /// Notes what others have noted.
+    pub fn take_over(&mut self, others: Problems) {
+        for Problem { reason, subject } in others.0 {
+            self.note(&subject, reason);
+        }
     }
 
     /// The problems, in order.

@@ -187,6 +187,49 @@ pub static FAMILIES: &[Family] = &[
         .instance(|snapshot, sink| of_gateway(snapshot, |gateway| put(sink, &[], &gateway.starts))),
     gauge("hermes_gateway_processes", &[], "Living gateway processes that serve this home; more than one fight over it")
         .instance(|snapshot, sink| of_gateway(snapshot, |gateway| put(sink, &[], &gateway.processes))),
+    gauge(
+        "hermes_gateway_unit_processes",
+        &["manager", "unit"],
+        "Living gateway processes that serve this home by what runs them: manager system, user (systemd), s6 or none, and the name of the unit",
+    )
+    .instance(|snapshot, sink| {
+        of_gateway(snapshot, |gateway| {
+            for of_unit in gateway.unit_processes.known().into_iter().flatten() {
+                sink.sample(&[of_unit.manager.as_str(), of_unit.unit.as_str()], of_unit.processes.into());
+            }
+        });
+    }),
+    gauge("hermes_gateway_served_profiles", &[], "Profiles that one gateway serves, its own among them; only where it serves several")
+        .instance(|snapshot, sink| of_gateway(snapshot, |gateway| put(sink, &[], &gateway.served_profiles))),
+    info("hermes_gateway_served_by_info", &["profile"], "The profile whose gateway serves this one; what is said of the gateway is said of that one")
+        .instance(|snapshot, sink| {
+            of_gateway(snapshot, |gateway| {
+                if let Reading::Known(profile) = &gateway.served_by {
+                    sink.sample(&[profile.as_str()], Number::Whole(1));
+                }
+            });
+        }),
+    gauge("hermes_container_boot_timestamp_seconds", &[], "When the container that the gateway is in was last started").instance(
+        |snapshot, sink| {
+            of_gateway(snapshot, |gateway| {
+                if let Reading::Known(boot) = &gateway.container_boot {
+                    sink.sample(&[], boot.at.into());
+                }
+            });
+        },
+    ),
+    info(
+        "hermes_container_boot_info",
+        &["action", "prior_state"],
+        "What the container did with the gateway when it was last started (started, or only registered), and what the gateway was meant to do before",
+    )
+    .instance(|snapshot, sink| {
+        of_gateway(snapshot, |gateway| {
+            if let Reading::Known(boot) = &gateway.container_boot {
+                sink.sample(&[boot.action.as_str(), boot.prior_state.as_str()], Number::Whole(1));
+            }
+        });
+    }),
     gauge("hermes_gateway_memory_bytes", &[], "Resident memory of the gateway's process").instance(|snapshot, sink| {
         of_gateway_process(snapshot, |process| sink.sample(&[], process.memory_bytes.into()));
     }),

@@ -8,7 +8,7 @@ use super::{Label, Reading};
 use crate::system::time::Timestamp;
 
 /// The gateway of one instance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gateway {
     /// Whether it is alive and makes progress.
     pub up: Reading<bool>,
@@ -26,6 +26,9 @@ pub struct Gateway {
     pub starts: Reading<u64>,
     /// Living gateway processes that serve this home.
     pub processes: Reading<u64>,
+    /// The same, with one that only the home's files speak of, by what runs them.
+    #[serde(default)]
+    pub unit_processes: Reading<Vec<UnitProcesses>>,
     /// What the process uses.
     pub process: Reading<GatewayProcess>,
     /// Who starts it again when it ends; known from the living process.
@@ -33,6 +36,63 @@ pub struct Gateway {
     /// The messaging platforms, by name; absent when the process is dead, because what is written of them
     /// then is what once was.
     pub platforms: Reading<BTreeMap<Label, Platform>>,
+    /// Profiles that it serves, its own among them; absent where it serves only its own.
+    #[serde(default)]
+    pub served_profiles: Reading<u64>,
+    /// The profile whose gateway serves this one, where this one needs none of its own.
+    #[serde(default)]
+    pub served_by: Reading<Label>,
+    /// What was done with it when its container was last started; absent outside of containers.
+    #[serde(default)]
+    pub container_boot: Reading<ContainerBoot>,
+}
+
+/// Gateway processes that are run by one unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitProcesses {
+    /// What runs them.
+    pub manager: Manager,
+    /// The name of the unit or the service; empty where nothing runs them.
+    pub unit: Label,
+    /// How many there are.
+    pub processes: u64,
+}
+
+/// What runs a process, and starts it again when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manager {
+    /// The systemd of the machine.
+    System,
+    /// The systemd of a user.
+    User,
+    /// s6.
+    S6,
+    /// Nothing: it was started by hand, or by something else.
+    None,
+}
+
+impl Manager {
+    /// The word used in labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Manager::System => "system",
+            Manager::User => "user",
+            Manager::S6 => "s6",
+            Manager::None => "none",
+        }
+    }
+}
+
+/// What a container did with a gateway when it was started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerBoot {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it was started or only registered.
+    pub action: Label,
+    /// What the gateway was meant to do before, `none` where that was not known.
+    pub prior_state: Label,
 }
 
 /// What a gateway does, or how it ended.

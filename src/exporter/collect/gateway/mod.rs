@@ -5,154 +5,111 @@
 //! stopped or blocked process passes every check of its id. So the state is judged from all of them together:
 //! see [`judge`].
 //!
+//! A profile may be served by the gateway of its root home, and then has none of its own: see [`multiplexing`].
+//!
+//! * [`watch`]: what is seen of the gateway of one home; from [`records`], [`process`], [`pulse`] and [`starts`].
+//! * [`units`]: which supervisor runs a gateway process.
+//! * [`boot`]: what the container did with it when it was started.
+//!
 //! What is not read here: the supervisor's own view (systemd, s6), and the gateway's HTTP endpoints.
 
+mod boot;
 mod judge;
+mod multiplexing;
+#[cfg(test)]
+mod pretender;
 mod process;
+mod pulse;
 mod records;
+mod starts;
+mod units;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use process::{GatewayProcesses, looks_like_gateway};
 
-use super::problems::{Because, Problems};
+use super::problems::Problems;
 use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
-use crate::exporter::snapshot::gateway::{Gateway, GatewayProcess, Platform, PlatformState, Supervisor};
+use crate::exporter::snapshot::gateway::{Gateway, GatewayProcess, Platform, PlatformState, UnitProcesses};
 use crate::exporter::snapshot::{Label, Reading, Reason};
-use crate::system::files::{self, Watched};
 use crate::system::processes::Process;
-use crate::system::time::Timestamp;
-use judge::{Evidence, Pulse, Verdict};
-use process::{Liveness, LockWatch};
-use records::{Heartbeat, Life, ProcessRecord, StateRecord};
-
-const STATE: &str = "gateway_state.json";
-const PID: &str = "gateway.pid";
-const HEARTBEAT: &str = "state/gateway.heartbeat";
-const STARTS: &str = "gateway-starts.log";
-const LOCK: &str = "gateway.lock";
-const CLEAN_SHUTDOWN: &str = ".clean_shutdown";
+use boot::{BOOT_LOG, BootLog};
+use multiplexing::Multiplexing;
+use process::Liveness;
+use records::PlatformRecord;
+use watch::{HomeWatch, Sight};
 
 /// The most platforms of one gateway that are shown.
 const MOST_PLATFORMS: usize = 100;
 
+/// The profile whose home is the root.
+const ROOT_PROFILE: &str = "default";
+
 /// Looks at the gateway of one instance.
 #[derive(Debug)]
 pub struct GatewayCollector {
-    state: Watched<StateRecord>,
-    pid: Watched<ProcessRecord>,
-    heartbeat: Watched<Heartbeat>,
-    starts: Watched<Vec<Timestamp>>,
-    start_counter: StartCounter,
-    lock: LockWatch,
-    pulse_watch: PulseWatch,
+    own: HomeWatch,
+    /// The gateway of the root home, where this home is a profile of it.
+    root: Option<HomeWatch>,
+    multiplexing: Multiplexing,
+    boot: BootLog,
 }
 
 impl GatewayCollector {
     /// A collector for this instance.
     pub fn new(instance: &Instance) -> Self {
+        let root_home = instance.root_home().unwrap_or(&instance.home);
         GatewayCollector {
-            state: Watched::new(instance.path(STATE)),
-            pid: Watched::new(instance.path(PID)),
-            heartbeat: Watched::new(instance.path(HEARTBEAT)),
-            starts: Watched::new(instance.path(STARTS)),
-            start_counter: StartCounter::default(),
-            lock: LockWatch::default(),
-            pulse_watch: PulseWatch::default(),
+            own: HomeWatch::new(instance.home.clone()),
+            root: instance.root_home().map(|home| HomeWatch::new(home.to_owned())),
+            multiplexing: Multiplexing::new(root_home),
+            boot: BootLog::new(root_home, instance.profile()),
         }
     }
 
     fn gateway(&mut self, look: &Look<'_>, problems: &mut Problems) -> Reading<Arc<Gateway>> {
-        let state = problems.reading(STATE, self.state.get(records::parse_state));
-        let pid = problems.reading(PID, self.pid.get(records::parse_process));
-        let heartbeat = problems.reading(HEARTBEAT, self.heartbeat.get(records::parse_heartbeat));
-        let starts = problems.reading(STARTS, self.starts.get(records::parse_starts));
-        let starts = starts.map(|starts| self.start_counter.count(starts));
-        let serving = look.gateways.of_home(&look.instance.home);
-        let nothing_was_ever_here = matches!(
-            (&state, &pid, &heartbeat, &starts),
-            (Reading::Absent, Reading::Absent, Reading::Absent, Reading::Absent)
-        );
-        if nothing_was_ever_here && serving.as_ref().is_ok_and(|serving| serving.is_empty()) {
-            return Reading::Absent;
-        }
-        if let Err(reason) = &serving {
-            problems.note("processes", *reason);
-        }
+        let container_boot = problems.reading(BOOT_LOG, self.boot.read());
+        let mut own_problems = Problems::default();
+        let own = self.own.see(look, &mut own_problems);
+        let Some(root) = &mut self.root else {
+            let served_profiles = self.multiplexing.served_profiles(&own).map(|profiles| profiles.len() as u64);
+            problems.take_over(own_problems);
+            let gateway = shown(&own, container_boot.known().is_some(), problems);
+            return gateway.map(|gateway| Arc::new(Gateway { served_profiles, container_boot, ..gateway }));
+        };
 
-        let claims = [pid.known().map(|record| **record), state.known().and_then(|state| state.process)];
-        let beat = heartbeat.known().copied();
-        let limit = look.instance.thresholds.gateway_heartbeat_seconds;
-        let fresh_beat = beat.map(|beat| beat.at).filter(|at| look.now.seconds_since(*at) <= limit);
-        let visible = process::liveness(look, &claims, &mut self.lock, fresh_beat, &serving);
-        let liveness = self.pulse_watch.see(visible, beat, look.now, limit);
-        if let Liveness::Unknown(reason) = liveness {
-            problems.note("process", reason);
-        }
-        let was_stopped_in_order = match files::stamp(&look.instance.path(CLEAN_SHUTDOWN)) {
-            Ok(marker) => marker.is_some(),
-            Err(error) => {
-                problems.note(CLEAN_SHUTDOWN, error.reason());
-                false
+        let mut root_problems = Problems::default();
+        let root = root.see(look, &mut root_problems);
+        let profile = look.instance.profile();
+        let serves_this = |profiles: &[String]| profiles.iter().any(|served| served == profile);
+        let is_served = self.multiplexing.served_profiles(&root).map(serves_this);
+        let gateway = match is_served {
+            Reading::Known(true) if !own.liveness.is_there() => {
+                // Whatever an earlier gateway of its own has left here is history.
+                problems.take_over(root_problems.of("root home"));
+                shown_as_served(&root, profile, problems)
+            }
+            Reading::Known(true) => {
+                // Somebody has forced a gateway of its own upon it, and now two serve it.
+                problems.take_over(own_problems);
+                let (processes, unit_processes) = processes(&[&own, &root], problems);
+                let served_by = Reading::Known(Label::new(ROOT_PROFILE));
+                shown(&own, true, problems).map(|gateway| Gateway { served_by, processes, unit_processes, ..gateway })
+            }
+            Reading::Unknown(reason) if !own.liveness.is_there() => {
+                problems.take_over(root_problems.of("root home"));
+                problems.note("served profiles", reason);
+                Reading::Unknown(reason)
+            }
+            _ => {
+                problems.take_over(own_problems);
+                shown(&own, container_boot.known().is_some(), problems)
             }
         };
-        let evidence = Evidence {
-            recorded: match &state {
-                Reading::Known(state) if liveness.is_another_than(state.process) => Reading::Absent,
-                Reading::Known(state) => Reading::Known(state.state),
-                Reading::Absent => Reading::Absent,
-                Reading::Unknown(reason) => Reading::Unknown(*reason),
-            },
-            liveness: &liveness,
-            pulse: match &heartbeat {
-                Reading::Known(beat) => Pulse::of(beat, &liveness, look),
-                Reading::Absent => Pulse::None,
-                Reading::Unknown(reason) => Pulse::Unknown(*reason),
-            },
-            was_stopped_in_order,
-        };
-        let Verdict { up, state: judged } = judge::judge(&evidence);
-        if let Reading::Unknown(reason) = up {
-            problems.note("gateway", reason);
-        }
-
-        let is_there = liveness.is_there();
-        // What a dead gateway wrote of its work is what once was, and so is what its predecessor wrote.
-        let reading_of_state = || match &state {
-            Reading::Known(state) if is_there && !liveness.is_another_than(state.process) => Reading::Known(*state),
-            Reading::Unknown(reason) if is_there => Reading::Unknown(*reason),
-            _ => Reading::Absent,
-        };
-        let makes_progress = matches!(up, Reading::Known(true));
-        let process = match &liveness {
-            Liveness::Alive(process) => Reading::Known(process),
-            Liveness::Unknown(reason) => Reading::Unknown(*reason),
-            Liveness::Dead | Liveness::Elsewhere => Reading::Absent,
-        };
-        let usage = process.map(Process::usage);
-        if usage.known().is_some_and(|usage| usage.open_fds.is_none()) {
-            problems.note("open files", Reason::Permission);
-        }
-        Reading::Known(Arc::new(Gateway {
-            up,
-            state: judged,
-            start_time: usage.and_then(|usage| usage.start_time.into()),
-            heartbeat: heartbeat.map(|beat| beat.at),
-            active_agents: reading_of_state().and_then(|state| state.active_agents.into()),
-            restart_requested: reading_of_state().and_then(|state| state.restart_requested.into()),
-            starts,
-            processes: serving.map_or_else(Reading::Unknown, |serving| Reading::Known(serving.len() as u64)),
-            process: usage.map(|usage| GatewayProcess {
-                memory_bytes: usage.memory_bytes,
-                cpu_seconds: usage.cpu_seconds,
-                open_fds: usage.open_fds.map_or(Reading::Unknown(Reason::Permission), Reading::Known),
-                threads: usage.threads,
-            }),
-            supervisor: process.map(supervisor),
-            platforms: if makes_progress { reading_of_state().map(platforms) } else { Reading::Absent },
-        }))
+        gateway.map(|gateway| Arc::new(Gateway { container_boot, ..gateway }))
     }
 }
 
@@ -162,130 +119,301 @@ impl Collector for GatewayCollector {
     }
 }
 
-fn supervisor(process: &Process) -> Supervisor {
-    if process.parent_name().as_deref() == Some("s6-supervise") {
-        Supervisor::S6
-    } else if process.is_in_systemd_service() {
-        Supervisor::Systemd
-    } else {
-        Supervisor::None
+/// The gateway of a home as it was seen; absent where there is no trace of one, unless it is to be shown all the same.
+fn shown(seen: &Sight<'_>, in_any_case: bool, problems: &mut Problems) -> Reading<Gateway> {
+    if seen.is_nothing() && !in_any_case {
+        return Reading::Absent;
     }
-}
-
-fn platforms(state: &StateRecord) -> BTreeMap<Label, Platform> {
-    let platform = |(name, record): (&String, &records::PlatformRecord)| {
-        let state = match record.state.as_deref() {
-            Some("connecting") => PlatformState::Connecting,
-            Some("connected") => PlatformState::Connected,
-            Some("retrying") => PlatformState::Retrying,
-            Some("paused") => PlatformState::Paused,
-            Some("disconnected") => PlatformState::Disconnected,
-            Some("fatal") => PlatformState::Fatal,
-            _ => PlatformState::Other,
-        };
-        (Label::new(name), Platform { state, error_code: record.error_code.as_deref().map(Label::new) })
+    let state = seen.living_state();
+    let process = match &seen.liveness {
+        Liveness::Alive(process) => Reading::Known(process),
+        Liveness::Unknown(reason) => Reading::Unknown(*reason),
+        Liveness::Dead | Liveness::Elsewhere => Reading::Absent,
     };
-    state.platforms.iter().take(MOST_PLATFORMS).map(platform).collect()
-}
-
-/// Tells a gateway that is dead from one whose process is not visible: the heart of the latter beats on.
-///
-/// A gateway that was started and ended between two looks has left a new heartbeat too. So it takes a second beat
-/// of the same life, after the look that has found no process.
-#[derive(Debug, Default)]
-struct PulseWatch {
-    missed: Option<Missed>,
-}
-
-/// A life whose process was not to be seen.
-#[derive(Debug, Clone, Copy)]
-struct Missed {
-    life: Life,
-    /// When that was found.
-    at: Timestamp,
-}
-
-impl PulseWatch {
-    fn see(&mut self, visible: Liveness, beat: Option<&Heartbeat>, now: Timestamp, limit: f64) -> Liveness {
-        let Liveness::Dead = visible else {
-            self.missed = None;
-            return visible;
-        };
-        let Some(beat) = beat else {
-            return Liveness::Dead;
-        };
-        match self.missed {
-            Some(missed) if missed.life == beat.life => {
-                let is_fresh = now.seconds_since(beat.at) <= limit;
-                if beat.at > missed.at && is_fresh { Liveness::Elsewhere } else { Liveness::Dead }
-            }
-            _ => {
-                self.missed = Some(Missed { life: beat.life, at: now });
-                Liveness::Dead
-            }
-        }
+    let usage = process.map(Process::usage);
+    if usage.known().is_some_and(|usage| usage.open_fds.is_none()) {
+        problems.note("open files", Reason::Permission);
     }
+    let (processes, unit_processes) = processes(&[seen], problems);
+    Reading::Known(Gateway {
+        up: seen.verdict.up,
+        state: seen.verdict.state,
+        start_time: usage.and_then(|usage| usage.start_time.into()),
+        heartbeat: seen.heartbeat.map(|beat| beat.at),
+        active_agents: state.and_then(|state| state.active_agents.into()),
+        restart_requested: state.and_then(|state| state.restart_requested.into()),
+        starts: seen.starts,
+        processes,
+        unit_processes,
+        process: usage.map(|usage| GatewayProcess {
+            memory_bytes: usage.memory_bytes,
+            cpu_seconds: usage.cpu_seconds,
+            open_fds: usage.open_fds.map_or(Reading::Unknown(Reason::Permission), Reading::Known),
+            threads: usage.threads,
+        }),
+        supervisor: process.map(units::supervisor),
+        platforms: platforms(seen, |key| Some(Label::new(key))),
+        ..Gateway::default()
+    })
 }
 
-/// Counts starts from a log that keeps only the newest: the count goes on when old lines are dropped.
-#[derive(Debug, Default)]
-struct StartCounter {
-    counted: u64,
-    last: Option<Timestamp>,
+/// The gateway of the root home as one of the profiles that it serves has it. What the process uses is left to the root's
+/// own instance, so that a sum over all instances is right.
+fn shown_as_served(root: &Sight<'_>, profile: &str, problems: &mut Problems) -> Reading<Gateway> {
+    let gateway = shown(root, true, problems);
+    gateway.map(|gateway| Gateway {
+        served_by: Reading::Known(Label::new(ROOT_PROFILE)),
+        process: Reading::Absent,
+        platforms: platforms(root, |key| multiplexing::platform_of(profile, key)),
+        ..gateway
+    })
 }
 
-impl StartCounter {
-    fn count(&mut self, starts: &[Timestamp]) -> u64 {
-        // By its place in the log, not by its time: clocks are set.
-        let known = starts.iter().rposition(|start| Some(*start) == self.last).map_or(0, |place| place + 1);
-        self.counted += (starts.len() - known) as u64;
-        self.last = starts.last().copied().or(self.last);
-        self.counted
+/// How many processes serve a home, and what runs them.
+fn processes(seen: &[&Sight<'_>], problems: &mut Problems) -> (Reading<u64>, Reading<Vec<UnitProcesses>>) {
+    let serving: Result<Vec<_>, Reason> =
+        seen.iter().map(|seen| Ok(seen.serving.as_ref().map_err(|reason| *reason)?.len())).collect();
+    let all: Result<Vec<_>, Reason> = seen.iter().map(|seen| seen.processes()).collect();
+    (
+        serving.map_or_else(Reading::Unknown, |counts| Reading::Known(counts.into_iter().sum::<usize>() as u64)),
+        match all {
+            Ok(all) => units::unit_processes(&all.concat(), problems),
+            Err(reason) => Reading::Unknown(reason),
+        },
+    )
+}
+
+/// The platforms of a gateway that makes progress, by the name that each key of its file stands for.
+fn platforms(seen: &Sight<'_>, name: impl Fn(&str) -> Option<Label>) -> Reading<BTreeMap<Label, Platform>> {
+    if seen.verdict.up != Reading::Known(true) {
+        return Reading::Absent;
     }
+    seen.living_state().map(|state| {
+        let named = state.platforms.iter().filter_map(|(key, record)| Some((name(key)?, platform(record))));
+        named.take(MOST_PLATFORMS).collect()
+    })
+}
+
+fn platform(record: &PlatformRecord) -> Platform {
+    let state = match record.state.as_deref() {
+        Some("connecting") => PlatformState::Connecting,
+        Some("connected") => PlatformState::Connected,
+        Some("retrying") => PlatformState::Retrying,
+        Some("paused") => PlatformState::Paused,
+        Some("disconnected") => PlatformState::Disconnected,
+        Some("fatal") => PlatformState::Fatal,
+        _ => PlatformState::Other,
+    };
+    Platform { state, error_code: record.error_code.as_deref().map(Label::new) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::processes;
+    use crate::exporter::collect::background::Background;
+    use crate::exporter::instance::tests::instance_at;
+    use crate::exporter::snapshot::Problem;
+    use crate::exporter::snapshot::gateway::{GatewayState, Manager};
+    use crate::system::processes::Search;
+    use crate::system::time::Timestamp;
+    use pretender::Pretender;
+    use serde_json::json;
+    use std::path::{Path, PathBuf};
+    use std::sync::Mutex;
+    use std::time::{Duration, SystemTime};
 
-    #[test]
-    fn a_second_beat_of_a_life_without_a_process_comes_from_elsewhere() {
-        let at = |seconds| Timestamp::from_seconds(seconds).unwrap();
-        let beat = |pid: u32, seconds: f64| {
-            let text = format!(r#"{{"pid": {pid}, "start_time": 50, "updated_at": {seconds}}}"#);
-            records::parse_heartbeat(text.as_bytes()).unwrap()
-        };
-        let mut watch = PulseWatch::default();
-        let mut see = |visible, pid, beaten, now| watch.see(visible, Some(&beat(pid, beaten)), at(now), 90.0);
-        assert!(matches!(see(Liveness::Dead, 7, 100.0, 110.0), Liveness::Dead));
-        assert!(matches!(see(Liveness::Dead, 7, 100.0, 125.0), Liveness::Dead), "it was beaten before");
-        assert!(matches!(see(Liveness::Dead, 7, 130.0, 140.0), Liveness::Elsewhere));
-        assert!(matches!(see(Liveness::Dead, 7, 130.0, 155.0), Liveness::Elsewhere));
-        assert!(matches!(see(Liveness::Dead, 7, 130.0, 300.0), Liveness::Dead), "it has stopped beating");
-        // Started and killed between two looks, again and again: each life beats once.
-        for (pid, beaten) in [(8, 310.0), (9, 340.0), (10, 370.0)] {
-            assert!(matches!(see(Liveness::Dead, pid, beaten, beaten + 5.0), Liveness::Dead));
+    /// A root home with a profile called `coder`.
+    struct Homes {
+        folder: tempfile::TempDir,
+    }
+
+    const SWITCHED_ON: &str = "gateway: {multiplex_profiles: true}\n";
+
+    impl Homes {
+        /// Homes whose configuration was written long ago.
+        fn with_config(config: &str) -> Homes {
+            let homes = Homes { folder: tempfile::tempdir().unwrap() };
+            std::fs::create_dir_all(homes.coder().join("state")).unwrap();
+            std::fs::create_dir(homes.root().join("state")).unwrap();
+            homes.write("config.yaml", config);
+            let config = std::fs::File::options().write(true).open(homes.root().join("config.yaml")).unwrap();
+            config.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+            homes
         }
-        // One that was seen alive and is killed has left its last beat behind.
-        let alive = || Liveness::Alive(processes::find(std::process::id()).unwrap().unwrap());
-        assert!(matches!(see(alive(), 11, 400.0, 401.0), Liveness::Alive(_)));
-        assert!(matches!(see(Liveness::Dead, 11, 430.0, 431.0), Liveness::Dead));
-        assert!(matches!(see(Liveness::Dead, 11, 430.0, 445.0), Liveness::Dead));
+
+        fn root(&self) -> PathBuf {
+            self.folder.path().to_owned()
+        }
+
+        fn coder(&self) -> PathBuf {
+            self.folder.path().join("profiles/coder")
+        }
+
+        fn write(&self, name: &str, content: &str) {
+            std::fs::write(self.root().join(name), content).unwrap();
+        }
+
+        /// What a gateway of the root home writes that serves `coder` too.
+        fn write_state(&self, gateway: &Pretender) {
+            let platforms = json!({
+                "telegram": {"state": "connected"},
+                "coder:discord": {"state": "retrying"},
+                "other:slack": {"state": "fatal"},
+            });
+            let state = json!({
+                "pid": gateway.id(), "start_time": gateway.start_ticks(), "gateway_state": "running", "active_agents": 2,
+                "platforms": platforms, "served_profiles": ["default", "coder", "other"],
+            });
+            self.write("gateway_state.json", &state.to_string());
+            let beat = json!({"pid": gateway.id(), "updated_at": Timestamp::now().seconds(), "start_time": 1});
+            self.write("state/gateway.heartbeat", &beat.to_string());
+        }
+
+        /// What a gateway of its own has left behind in `coder` when it was killed.
+        fn leave_a_crash_behind(&self) {
+            let state = json!({"pid": 4_000_000, "start_time": 1, "gateway_state": "running"});
+            std::fs::write(self.coder().join("gateway_state.json"), state.to_string()).unwrap();
+            std::fs::write(self.coder().join("state/gateway.heartbeat"), "damaged").unwrap();
+        }
+    }
+
+    fn see(home: &Path) -> (Reading<Arc<Gateway>>, Vec<Problem>) {
+        let instance = instance_at(home);
+        let gateways = GatewayProcesses::new(Arc::new(Mutex::new(Search::new(looks_like_gateway))));
+        let background = Background::inline();
+        let look = Look { now: Timestamp::now(), instance: &instance, gateways: &gateways, background: &background };
+        let mut problems = Problems::default();
+        let gateway = GatewayCollector::new(&instance).gateway(&look, &mut problems);
+        (gateway, problems.into_sorted())
+    }
+
+    fn known(seen: (Reading<Arc<Gateway>>, Vec<Problem>)) -> Arc<Gateway> {
+        assert_eq!(seen.1, []);
+        seen.0.known().unwrap().clone()
     }
 
     #[test]
-    fn starts_go_on_counting_when_the_log_drops_its_oldest_lines() {
-        let mut counter = StartCounter::default();
-        let mut count = |starts: &[f64]| {
-            counter.count(&starts.iter().filter_map(|start| Timestamp::from_seconds(*start)).collect::<Vec<_>>())
-        };
-        assert_eq!(count(&[100.0, 200.0]), 2);
-        assert_eq!(count(&[100.0, 200.0, 300.0]), 3);
-        assert_eq!(count(&[200.0, 300.0, 400.0]), 4);
-        assert_eq!(count(&[]), 4);
-        // A clock that was set back.
-        assert_eq!(count(&[300.0, 400.0, 50.0]), 5);
-        assert_eq!(count(&[400.0, 50.0, 60.0]), 6);
+    fn a_served_profile_has_the_gateway_that_serves_it() {
+        let homes = Homes::with_config(SWITCHED_ON);
+        let gateway = Pretender::start(&homes.root());
+        homes.write_state(&gateway);
+        for has_left_something in [false, true] {
+            if has_left_something {
+                homes.leave_a_crash_behind();
+            }
+            let coder = known(see(&homes.coder()));
+            assert_eq!(coder.up, Reading::Known(true));
+            assert_eq!(coder.state, Reading::Known(GatewayState::Running));
+            assert!(coder.heartbeat.known().is_some() && coder.start_time.known().is_some());
+            assert_eq!(coder.active_agents, Reading::Known(2));
+            assert_eq!(coder.served_by, Reading::Known(Label::new("default")));
+            assert_eq!(coder.served_profiles, Reading::Absent);
+            assert_eq!(coder.processes, Reading::Known(1));
+            assert_eq!(coder.process, Reading::Absent, "it is the root's");
+            let platforms = coder.platforms.known().unwrap();
+            let platforms: Vec<_> = platforms.iter().map(|(name, platform)| (name.as_str(), platform.state)).collect();
+            assert_eq!(platforms, [("discord", PlatformState::Retrying)]);
+        }
+        let root = known(see(&homes.root()));
+        assert_eq!((root.served_profiles, &root.served_by), (Reading::Known(3), &Reading::Absent));
+        assert_eq!(root.platforms.known().unwrap().len(), 3);
+        assert!(root.process.known().is_some());
+        // One that is not in the list has nothing of it.
+        std::fs::create_dir(homes.root().join("profiles/stranger")).unwrap();
+        assert_eq!(see(&homes.root().join("profiles/stranger")), (Reading::Absent, Vec::new()));
+    }
+
+    #[test]
+    fn without_a_living_gateway_of_the_root_a_profile_is_on_its_own() {
+        let homes = Homes::with_config(SWITCHED_ON);
+        let gateway = Pretender::start(&homes.root());
+        homes.write_state(&gateway);
+        drop(gateway);
+        assert_eq!(see(&homes.coder()), (Reading::Absent, Vec::new()));
+        homes.leave_a_crash_behind();
+        std::fs::remove_file(homes.coder().join("state/gateway.heartbeat")).unwrap();
+        let coder = known(see(&homes.coder()));
+        assert_eq!((coder.state, &coder.served_by), (Reading::Known(GatewayState::Crashed), &Reading::Absent));
+        let root = known(see(&homes.root()));
+        assert_eq!((root.state, root.served_profiles), (Reading::Known(GatewayState::Crashed), Reading::Absent));
+    }
+
+    #[test]
+    fn a_list_that_an_earlier_gateway_has_left_is_not_believed() {
+        let homes = Homes::with_config("gateway: {}\n");
+        let gateway = Pretender::start(&homes.root());
+        homes.write_state(&gateway);
+        assert_eq!(see(&homes.coder()), (Reading::Absent, Vec::new()));
+        assert_eq!(known(see(&homes.root())).served_profiles, Reading::Absent);
+        // What was switched off after the gateway was started is on until it is started again.
+        homes.write("config.yaml", "gateway: {multiplex_profiles: false}\n");
+        assert_eq!(known(see(&homes.coder())).up, Reading::Known(true));
+    }
+
+    #[test]
+    fn the_environment_of_the_gateway_decides_first() {
+        for (word, config, is_served) in [("1", "{}\n", true), ("off", SWITCHED_ON, false), (" ", SWITCHED_ON, true)] {
+            let homes = Homes::with_config(config);
+            let gateway = Pretender::start_with(&homes.root(), &[("GATEWAY_MULTIPLEX_PROFILES", word)]);
+            homes.write_state(&gateway);
+            assert_eq!(see(&homes.coder()).0.known().is_some(), is_served, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_with_a_living_gateway_of_its_own_keeps_it_and_both_are_counted() {
+        let homes = Homes::with_config(SWITCHED_ON);
+        let (gateway, own) = (Pretender::start(&homes.root()), Pretender::start(&homes.coder()));
+        homes.write_state(&gateway);
+        let state = json!({"pid": own.id(), "start_time": own.start_ticks(), "gateway_state": "degraded"});
+        std::fs::write(homes.coder().join("gateway_state.json"), state.to_string()).unwrap();
+        let coder = known(see(&homes.coder()));
+        assert_eq!(coder.state, Reading::Known(GatewayState::Degraded));
+        assert_eq!(coder.processes, Reading::Known(2));
+        assert_eq!(coder.served_by, Reading::Known(Label::new("default")));
+        assert_eq!(coder.unit_processes.known().unwrap().iter().map(|unit| unit.processes).sum::<u64>(), 2);
+        assert_eq!(known(see(&homes.root())).processes, Reading::Known(1));
+    }
+
+    #[test]
+    fn a_damaged_state_of_the_serving_gateway_makes_its_profiles_unknown_and_not_down() {
+        let homes = Homes::with_config(SWITCHED_ON);
+        let _gateway = Pretender::start(&homes.root());
+        homes.write("gateway_state.json", "{\"served_profiles\": [");
+        homes.leave_a_crash_behind();
+        let (gateway, problems) = see(&homes.coder());
+        assert_eq!(gateway, Reading::Unknown(Reason::Parse));
+        let subjects: Vec<_> = problems.iter().map(|problem| problem.subject.as_str()).collect();
+        assert!(subjects.contains(&"served profiles") && subjects.contains(&"root home: gateway_state.json"));
+    }
+
+    #[test]
+    fn a_gateway_that_its_container_only_registered_is_told_of() {
+        let homes = Homes::with_config("{}\n");
+        std::fs::create_dir(homes.root().join("logs")).unwrap();
+        homes.write(
+            "logs/container-boot.log",
+            "2026-11-20T08:51:27+0000 profile=default prior_state=running action=started\n\
+             2026-11-20T08:51:27+0000 profile=coder prior_state=None action=registered\n",
+        );
+        let coder = known(see(&homes.coder()));
+        let boot = coder.container_boot.known().unwrap();
+        assert_eq!((boot.action.as_str(), boot.prior_state.as_str()), ("registered", "none"));
+        assert_eq!((coder.up, coder.state, coder.processes), (Reading::Absent, Reading::Absent, Reading::Known(0)));
+        let root = known(see(&homes.root()));
+        assert_eq!(root.container_boot.known().unwrap().action.as_str(), "started");
+    }
+
+    #[test]
+    fn a_gateway_that_only_its_files_speak_of_is_counted_by_unit() {
+        let homes = Homes::with_config("{}\n");
+        // It serves this home, though its environment says another: as seen from outside its container.
+        let gateway = Pretender::start(Path::new("/opt/data"));
+        homes.write_state(&gateway);
+        let root = known(see(&homes.root()));
+        assert_eq!((root.up, root.processes), (Reading::Known(true), Reading::Known(0)));
+        let units = root.unit_processes.known().unwrap();
+        assert_eq!(units.iter().map(|unit| unit.processes).sum::<u64>(), 1);
+        assert!(!matches!(units[0].manager, Manager::S6));
     }
 }

@@ -5,7 +5,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::LOCK;
 use super::records::ProcessRecord;
 use crate::exporter::collect::Look;
 use crate::exporter::collect::problems::Because;
@@ -250,21 +249,27 @@ pub(super) fn liveness(
 
 /// Who holds the gateway's lock, found out as rarely as can be: reading `/proc/locks` makes the kernel wait for
 /// every processor, which takes 10 ms and more on an idle machine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LockWatch {
+    /// The gateway's lock.
+    path: PathBuf,
     /// Whether it has been found out at all, and the fresh heartbeat there was then.
     looked_for: Option<Option<Timestamp>>,
     holder: Option<ProcessRecord>,
 }
 
 impl LockWatch {
+    pub(super) fn new(path: PathBuf) -> Self {
+        LockWatch { path, looked_for: None, holder: None }
+    }
+
     /// Looks once, and then when there is a new heartbeat: without one nothing has come alive.
     fn look(&mut self, look: &Look<'_>, fresh_beat: Option<Timestamp>) -> Option<Process> {
         if self.looked_for.is_some_and(|beat| beat == fresh_beat || fresh_beat.is_none()) {
             return None;
         }
         self.looked_for = Some(fresh_beat);
-        let file = files::stamp(&look.instance.path(LOCK)).ok()??;
+        let file = files::stamp(&self.path).ok()??;
         let mut holders = look.gateways.lock_holders(&file).filter_map(|id| processes::find(id).ok()?);
         let holder = holders.find(|process| looks_like_gateway(&process.command_line))?;
         self.holder = Some(ProcessRecord { id: holder.id, start_ticks: Some(holder.start_ticks) });
@@ -279,6 +284,7 @@ fn is_the_one(process: &Process, claim: &ProcessRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exporter::collect::gateway::pretender::Pretender;
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
@@ -334,42 +340,13 @@ mod tests {
         assert!(!is_the_one(&process, &claim(Some(process.start_ticks))), "another program");
     }
 
-    /// A process with the arguments of a gateway: `cat`, waiting for a FIFO called `gateway`.
-    struct Pretender {
-        child: std::process::Child,
-        _folder: tempfile::TempDir,
-    }
-
-    impl Pretender {
-        fn start() -> Pretender {
-            use rustix::fs::{CWD, FileType, Mode, mknodat};
-            use std::os::unix::process::CommandExt;
-            let folder = tempfile::tempdir().unwrap();
-            mknodat(CWD, folder.path().join("gateway"), FileType::Fifo, Mode::RUSR, 0).unwrap();
-            let mut command = std::process::Command::new("cat");
-            let child = command.arg0("hermes").args(["gateway", "run"]).current_dir(folder.path()).spawn().unwrap();
-            while !processes::find(child.id()).unwrap().is_some_and(|process| looks_like_gateway(&process.command_line))
-            {
-                std::thread::yield_now();
-            }
-            Pretender { child, _folder: folder }
-        }
-    }
-
-    impl Drop for Pretender {
-        fn drop(&mut self) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-
     #[test]
     fn a_gateway_with_another_id_in_its_own_namespace_is_found_by_its_lock() {
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join(LOCK), "").unwrap();
+        std::fs::write(home.path().join("gateway.lock"), "").unwrap();
         let instance = crate::exporter::instance::tests::instance_at(home.path());
-        let file = files::stamp(&home.path().join(LOCK)).unwrap().unwrap().identity();
-        let pretender = Pretender::start();
+        let file = files::stamp(&home.path().join("gateway.lock")).unwrap().unwrap().identity();
+        let pretender = Pretender::start(Path::new("/nonexistent"));
         let background = crate::exporter::collect::background::Background::inline();
         // Process 1 is no gateway, and the id the gateway has in its container is somebody else's here.
         let claims = [Some(ProcessRecord { id: 1, start_ticks: None })];
@@ -381,9 +358,9 @@ mod tests {
             liveness(&look, &claims, lock, beat.and_then(Timestamp::from_seconds), &Ok(Vec::new()))
         };
         let elsewhere = (file.0 + 1, file.1);
-        let held = vec![HeldLock { file, process: 1 }, HeldLock { file, process: pretender.child.id() }];
-        let mut lock = LockWatch::default();
-        let of_another_device = vec![HeldLock { file: elsewhere, process: pretender.child.id() }];
+        let held = vec![HeldLock { file, process: 1 }, HeldLock { file, process: pretender.id() }];
+        let mut lock = LockWatch::new(home.path().join("gateway.lock"));
+        let of_another_device = vec![HeldLock { file: elsewhere, process: pretender.id() }];
         assert!(matches!(see(&mut lock, of_another_device, None), Liveness::Dead));
         assert!(matches!(see(&mut lock, held.clone(), None), Liveness::Dead), "looked already, and no heart beats");
         assert!(matches!(see(&mut lock, held, Some(100.0)), Liveness::Alive(_)));

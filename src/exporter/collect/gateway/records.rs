@@ -20,9 +20,13 @@ pub(super) struct ProcessRecord {
 pub(super) struct StateRecord {
     pub(super) process: Option<ProcessRecord>,
     pub(super) state: RecordedState,
+    /// Whether a gateway has written it. Under s6 a command that only notes what is wanted writes one too.
+    pub(super) is_of_a_gateway: bool,
     pub(super) active_agents: Option<u64>,
     pub(super) restart_requested: Option<bool>,
     pub(super) platforms: BTreeMap<String, PlatformRecord>,
+    /// The profiles that it has served besides its own, with its own; empty where it never has.
+    pub(super) served_profiles: Vec<String>,
 }
 
 /// The gateway's own word for what it does.
@@ -67,8 +71,10 @@ pub(super) fn parse_state(content: &[u8]) -> Result<StateRecord, ParseFault> {
         state: value.get("state").and_then(Value::as_str).map(str::to_owned),
         error_code: value.get("error_code").and_then(Value::as_str).map(str::to_owned),
     };
+    let process = process(&record);
     Ok(StateRecord {
-        process: process(&record),
+        process,
+        is_of_a_gateway: process.is_some() || record.get("gateway_state").is_some_and(|state| !state.is_null()),
         state: match record.get("gateway_state").and_then(Value::as_str) {
             Some("starting") => RecordedState::Starting,
             Some("running") => RecordedState::Running,
@@ -85,6 +91,11 @@ pub(super) fn parse_state(content: &[u8]) -> Result<StateRecord, ParseFault> {
             .get("platforms")
             .and_then(Value::as_object)
             .map(|platforms| platforms.iter().map(|(name, value)| (name.clone(), platform(value))).collect())
+            .unwrap_or_default(),
+        served_profiles: record
+            .get("served_profiles")
+            .and_then(Value::as_array)
+            .map(|profiles| profiles.iter().filter_map(Value::as_str).map(str::to_owned).collect())
             .unwrap_or_default(),
     })
 }
@@ -156,6 +167,14 @@ mod tests {
         assert_eq!((state.active_agents, state.restart_requested), (None, None));
         assert_eq!(state.platforms.len(), 2);
         assert!(state.platforms["b"].state.is_none());
+    }
+
+    #[test]
+    fn a_mere_wish_is_no_word_of_a_gateway() {
+        let is_of_a_gateway = |content: &str| parse_state(content.as_bytes()).unwrap().is_of_a_gateway;
+        assert!(!is_of_a_gateway(r#"{"desired_state":"stopped","updated_at":1795164687}"#));
+        assert!(is_of_a_gateway(r#"{"gateway_state":"stopped"}"#));
+        assert!(is_of_a_gateway(r#"{"pid":7}"#));
     }
 
     #[test]

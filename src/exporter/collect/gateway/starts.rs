@@ -1,0 +1,40 @@
+//! How often a gateway was started, from its own log of starts.
+
+use crate::system::time::Timestamp;
+
+/// Counts starts from a log that keeps only the newest: the count goes on when old lines are dropped.
+#[derive(Debug, Default)]
+pub(super) struct StartCounter {
+    counted: u64,
+    last: Option<Timestamp>,
+}
+
+impl StartCounter {
+    pub(super) fn count(&mut self, starts: &[Timestamp]) -> u64 {
+        // By its place in the log, not by its time: clocks are set.
+        let known = starts.iter().rposition(|start| Some(*start) == self.last).map_or(0, |place| place + 1);
+        self.counted += (starts.len() - known) as u64;
+        self.last = starts.last().copied().or(self.last);
+        self.counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_go_on_counting_when_the_log_drops_its_oldest_lines() {
+        let mut counter = StartCounter::default();
+        let mut count = |starts: &[f64]| {
+            counter.count(&starts.iter().filter_map(|start| Timestamp::from_seconds(*start)).collect::<Vec<_>>())
+        };
+        assert_eq!(count(&[100.0, 200.0]), 2);
+        assert_eq!(count(&[100.0, 200.0, 300.0]), 3);
+        assert_eq!(count(&[200.0, 300.0, 400.0]), 4);
+        assert_eq!(count(&[]), 4);
+        // A clock that was set back.
+        assert_eq!(count(&[300.0, 400.0, 50.0]), 5);
+        assert_eq!(count(&[400.0, 50.0, 60.0]), 6);
+    }
+}
