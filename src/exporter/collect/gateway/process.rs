@@ -155,7 +155,7 @@ impl GatewayProcesses {
                         }
                     }
                     None => {
-                        if let Some(user) = process.user() {
+                        if let Some(user) = process.user().filter(|_| still_lives(&process)) {
                             found.unreadable.entry(user).or_default().push(process);
                         }
                     }
@@ -174,9 +174,10 @@ impl GatewayProcesses {
         let mut serving = Vec::new();
         for process in found.unreadable.get(&metadata.uid()).into_iter().flatten() {
             // Whoever has searched may have had other rights than who asks.
-            let served = home_of(process).ok_or(Reason::Permission)?;
-            if folder_identity(&served) == Some(folder) {
-                serving.push(process.clone());
+            match home_of(process) {
+                Some(served) if folder_identity(&served) == Some(folder) => serving.push(process.clone()),
+                None if still_lives(process) => return Err(Reason::Permission),
+                _ => {}
             }
         }
         Ok(serving)
@@ -189,6 +190,12 @@ impl GatewayProcesses {
         let locks = self.locks.get_or_init(|| processes::held_locks(LockKind::WholeFile));
         locks.iter().filter(move |lock| lock.file == file.identity()).map(|lock| lock.process)
     }
+}
+
+/// Whether a process that was found has not ended since: one that ends has no environment any more, and refuses nobody.
+fn still_lives(process: &Process) -> bool {
+    let now = processes::find(process.id).ok().flatten();
+    now.is_some_and(|now| now.start_ticks == process.start_ticks)
 }
 
 /// The home a gateway process serves, as far as its environment may be read.
