@@ -347,6 +347,8 @@ mod tests {
         assert_eq!(known(see(&homes.root())).served_profiles, Reading::Absent);
         // What was switched off after the gateway was started is on until it is started again.
         homes.write("config.yaml", "gateway: {multiplex_profiles: false}\n");
+        let config = std::fs::File::options().write(true).open(homes.root().join("config.yaml")).unwrap();
+        config.set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
         assert_eq!(known(see(&homes.coder())).up, Reading::Known(true));
     }
 

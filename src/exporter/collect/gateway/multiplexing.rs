@@ -19,6 +19,10 @@ use super::process::Liveness;
 
 const SWITCH: &str = "GATEWAY_MULTIPLEX_PROFILES";
 
+/// How long after its start a gateway has certainly not read its configuration yet, in seconds; a Python takes longer
+/// to begin.
+const BEFORE_IT_READS: f64 = 0.1;
+
 /// Whether the gateway of a root home serves several profiles.
 #[derive(Debug)]
 pub(super) struct Multiplexing {
@@ -76,7 +80,10 @@ impl Multiplexing {
             return true;
         };
         let is_older = |path: &Path| match files::stamp(path) {
-            Ok(stamp) => stamp.and_then(|stamp| stamp.modified()).is_none_or(|modified| modified < started),
+            Ok(stamp) => {
+                let modified = stamp.and_then(|stamp| stamp.modified());
+                modified.is_none_or(|modified| modified.seconds_since(started) < BEFORE_IT_READS)
+            }
             Err(_) => false,
         };
         environment.is_none() || !is_older(self.config.path()) || !is_older(self.environment.path())
