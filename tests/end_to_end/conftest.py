@@ -5,6 +5,7 @@ These tests need, and say so instead of skipping when one is missing:
 * `HERMES_EXPORTER`: path of the binary under test;
 * `HERMES_PYTHON`: path of a Python that has hermes-agent, time-machine, prometheus_client and pytest;
 * `prometheus` and `promtool` on the PATH;
+* `s6-svscan` and its tools on the PATH;
 * root, because they look at homes as their owner and as somebody else.
 """
 
