@@ -125,7 +125,7 @@ fn a_service_is_up_stopped_restarted_and_killed() {
     let first = scan.wait_until_up();
     assert!(first.is_wanted_up && !first.is_paused);
     let up = read(&scan.service()).unwrap().unwrap();
-    assert_eq!((up.deaths, up.last_death, up.is_down_by_default), (0, None, false));
+    assert_eq!((up.deaths.total, up.last_death, up.is_down_by_default), (0, None, false));
     assert!(up.changed.unwrap().seconds_since(Timestamp::now()).abs() < 30.0);
 
     scan.tell("-d");
@@ -137,7 +137,7 @@ fn a_service_is_up_stopped_restarted_and_killed() {
     let second = scan.wait_until_up();
     assert_ne!(first.process, second.process);
     kill(second.process as i32);
-    let service = scan.wait("started again", |service| service.deaths == 2, &[]);
+    let service = scan.wait("started again", |service| service.deaths.total == 2, &[]);
     assert_eq!(service.last_death.unwrap().cause, Cause::Signal(9));
     let third = scan.wait_until_up();
     assert_ne!(second.process, third.process);
@@ -155,13 +155,13 @@ fn a_service_that_is_registered_only_is_stopped() {
     let Some(scan) = Scan::start(&[SLEEPER, ("down", "")]) else { return };
     let service = scan.wait("stopped", |service| service.state == State::Stopped, &["down (exitcode 0)"]);
     assert!(service.is_down_by_default);
-    assert_eq!((service.deaths, service.last_death), (0, None));
+    assert_eq!((service.deaths.total, service.last_death), (0, None));
 }
 
 #[test]
 fn a_crash_loop_backs_off_and_counts_until_somebody_ends_it() {
     let Some(scan) = Scan::start(&[("run", "#!/bin/sh\nexit 3\n")]) else { return };
-    let backs_off = |service: &Service| service.state == State::BackingOff && service.deaths >= 2;
+    let backs_off = |service: &Service| service.state == State::BackingOff && service.deaths.total >= 2;
     let service = scan.wait("backing off", backs_off, &["down (exitcode 3)", "want up"]);
     assert_eq!(service.last_death.unwrap().cause, Cause::Exit(3));
     // Told in the middle of its back-off, so that it can be seen that it was told.
@@ -184,14 +184,14 @@ fn a_service_that_gives_up_has_failed() {
     };
     let failed = |service: &Service| service.state == State::Failed;
     let service = scan.wait("failed", failed, &["down (exitcode 78)", "normally up"]);
-    assert_eq!((service.deaths, service.last_death.unwrap().cause), (1, Cause::Exit(78)));
+    assert_eq!((service.deaths.total, service.last_death.unwrap().cause), (1, Cause::Exit(78)));
 }
 
 #[test]
 fn a_slow_finish_is_no_word_of_an_operator() {
     let finish = "#!/bin/sh\nsleep 0.4\nexit 125\n";
     let Some(scan) = Scan::start(&[("run", "#!/bin/sh\nexit 78\n"), ("finish", finish)]) else { return };
-    scan.wait("finishing", |service| service.state == State::BackingOff && service.deaths == 1, &["want up"]);
+    scan.wait("finishing", |service| service.state == State::BackingOff && service.deaths.total == 1, &["want up"]);
     scan.wait("failed", |service| service.state == State::Failed, &["down (exitcode 78)"]);
 }
 

@@ -70,8 +70,8 @@ pub struct Service {
     pub state: State,
     /// When it last came up or went down; where there is no supervisor, the last time that one wrote of.
     pub changed: Option<Timestamp>,
-    /// Deaths of the service. [`read`] counts those in the tally, a [`Watch`] all that it has seen.
-    pub deaths: u64,
+    /// Its deaths. [`read`] counts those in the tally, a [`Watch`] all that it has seen.
+    pub deaths: Deaths,
     /// The newest death that is known of.
     pub last_death: Option<Death>,
     /// Whether it is left down when its supervisor is started: there is a file called `down`.
@@ -126,6 +126,30 @@ pub enum Readiness {
     Ready,
     /// It has not: it is not ready yet, or is of a kind that never says.
     Unsaid,
+}
+
+/// Deaths of a service, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deaths {
+    /// All of them.
+    pub total: u64,
+    /// Those with an exit code other than 0.
+    pub by_exit_code: u64,
+    /// Those by a signal, but for those that a process is asked to end by: SIGHUP, SIGINT, SIGPIPE and SIGTERM.
+    pub by_signal: u64,
+}
+
+impl Deaths {
+    fn add(&mut self, cause: Cause) {
+        let asked_to = [Signal::HUP, Signal::INT, Signal::PIPE, Signal::TERM];
+        self.total += 1;
+        match cause {
+            Cause::Exit(0) => {}
+            Cause::Exit(_) => self.by_exit_code += 1,
+            Cause::Signal(signal) if asked_to.iter().any(|asked| asked.as_raw() == i32::from(signal)) => {}
+            Cause::Signal(_) => self.by_signal += 1,
+        }
+    }
 }
 
 /// One death of a service.
@@ -270,15 +294,17 @@ impl Watch {
 /// Counts deaths in a tally that keeps only the newest.
 #[derive(Debug, Default)]
 struct DeathCounter {
-    counted: u64,
+    counted: Deaths,
     last: Option<[u8; DEATH]>,
 }
 
 impl DeathCounter {
-    fn count(&mut self, tally: &[[u8; DEATH]]) -> u64 {
+    fn count(&mut self, tally: &[[u8; DEATH]]) -> Deaths {
         // Where the last one that was counted is not there, all of them have come since.
         let known = tally.iter().rposition(|record| Some(*record) == self.last).map_or(0, |place| place + 1);
-        self.counted += (tally.len() - known) as u64;
+        for record in tally.iter().skip(known) {
+            self.counted.add(Death::of(record).cause);
+        }
         self.last = tally.last().copied().or(self.last);
         self.counted
     }
@@ -418,8 +444,10 @@ mod tests {
     fn deaths_are_counted_and_the_last_is_told() {
         let died = |name| {
             let service = Recorded::unpack(name).service(Supervisor::Alive).unwrap();
-            (service.deaths, service.last_death.map(|death| death.cause))
+            (service.deaths.total, service.last_death.map(|death| death.cause))
         };
+        let all = Recorded::unpack("crash_loop").service(Supervisor::Alive).unwrap().deaths;
+        assert_eq!(all, Deaths { total: 6, by_exit_code: 4, by_signal: 1 }, "one was asked for by SIGTERM");
         assert_eq!(died("up"), (0, None));
         assert_eq!(died("killed_backoff"), (1, Some(Cause::Signal(9))));
         assert_eq!(died("stopped_by_operator"), (2, Some(Cause::Signal(15))));
@@ -436,7 +464,7 @@ mod tests {
         let service = recorded.service(Supervisor::Alive).unwrap();
         assert_eq!(service.state, State::Failed);
         assert_eq!(service.last_death, Some(Death { at: service.changed, cause: Cause::Exit(78) }));
-        assert_eq!(service.deaths, 0);
+        assert_eq!(service.deaths, Deaths::default());
     }
 
     #[test]
@@ -469,14 +497,15 @@ mod tests {
         assert_eq!(read(&folder.path().join("file")).unwrap(), None);
         std::fs::write(folder.path().join("down"), "").unwrap();
         let service = read(folder.path()).unwrap().unwrap();
-        assert_eq!((service.state, service.changed, service.deaths), (State::Unsupervised, None, 0));
+        assert_eq!((service.state, service.changed, service.deaths.total), (State::Unsupervised, None, 0));
         assert!(service.is_down_by_default);
     }
 
     #[test]
     fn deaths_go_on_counting_when_s6_drops_the_oldest_or_begins_anew() {
         let mut counter = DeathCounter::default();
-        let mut count = |deaths: &[u8]| counter.count(&deaths.iter().map(|death| [*death; DEATH]).collect::<Vec<_>>());
+        let mut count =
+            |deaths: &[u8]| counter.count(&deaths.iter().map(|death| [*death; DEATH]).collect::<Vec<_>>()).total;
         assert_eq!(count(&[1, 2]), 2);
         assert_eq!(count(&[1, 2, 3]), 3);
         assert_eq!(count(&[2, 3, 4]), 4);
