@@ -94,6 +94,7 @@ def test_every_state_of_a_service(exporter: Exporter, recorded: dict[str, Path],
         def has_come_back() -> Samples:
             found = server.scrape()
             assert value(found, "hermes_unit_restarts_total", "gateway-killed") == 1
+            assert value(found, "hermes_unit_failures_total", "gateway-killed", result="signal") == 1
             return found
 
         wait_for("the death to be counted", has_come_back)
