@@ -7,6 +7,7 @@ use crate::system::files::FileError;
 use crate::system::processes::ProcessError;
 use crate::system::s6::S6Error;
 use crate::system::sqlite::DatabaseError;
+use crate::system::systemd::ManagerError;
 
 /// An error that says why a reading is unknown.
 pub trait Because: Error {
@@ -57,6 +58,18 @@ impl Because for ProcessError {
     }
 }
 
+impl Because for ManagerError {
+    fn reason(&self) -> Reason {
+        match self {
+            ManagerError::NoSystemd { .. } => Reason::Unsupported,
+            ManagerError::Permission { .. } | ManagerError::Owner(_) => Reason::Permission,
+            ManagerError::Timeout => Reason::Timeout,
+            ManagerError::Connect { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => Reason::Timeout,
+            ManagerError::NoBus { .. } | ManagerError::Connect { .. } | ManagerError::Bus(_) => Reason::Bus,
+        }
+    }
+}
+
 /// What one collector could not tell in one look.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<Problem>);
@@ -96,6 +109,13 @@ impl Problems {
     pub fn take_over(&mut self, others: Problems) {
         for Problem { reason, subject } in others.0 {
             self.note(&subject, reason);
+        }
+    }
+
+    /// Notes what was noted elsewhere.
+    pub fn include(&mut self, other: Problems) {
+        for problem in other.0 {
+            self.note(&problem.subject, problem.reason);
         }
     }
 

@@ -1,19 +1,21 @@
 //! The services and timers that a supervisor runs for an instance: systemd's managers are asked over D-Bus, s6's
 //! files are read.
 //!
+//! * [`s6`]: from what s6 says to units.
 //! * [`systemd`]: from what managers say to one unit, also where two of them know it.
 //!
 //! What is not told here: whether the process that a unit runs makes progress; that is the `gateway` collector's.
 
+mod s6;
 mod systemd;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 
-use super::problems::{Because, Problems};
+use super::problems::Problems;
 use super::{Answering, NetworkCollector, NetworkLook, Part};
 use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{ManagerKind, Unit, Units};
@@ -35,6 +37,8 @@ pub struct UnitsCollector {
     /// The id of the instance's user; `None` where there is no user of that name.
     user: Option<u32>,
     specs: Vec<UnitSpec>,
+    s6: Arc<Mutex<s6::Services>>,
+    has_s6: bool,
     /// When it was last found that there is none of the units, all of which need not be there.
     absent_since: Option<Instant>,
 }
@@ -46,15 +50,24 @@ impl UnitsCollector {
             Some(name) => users::named(name).map(|user| user.id),
             None => Some(geteuid().as_raw()),
         };
-        UnitsCollector { user, specs: instance.units.clone(), absent_since: None }
+        let s6 = s6::Services::new(instance);
+        let is_systemds = |spec: &&UnitSpec| spec.manager != Some(ManagerKind::S6);
+        UnitsCollector {
+            user,
+            specs: instance.units.iter().filter(is_systemds).cloned().collect(),
+            has_s6: !s6.is_empty(),
+            s6: Arc::new(Mutex::new(s6)),
+            absent_since: None,
+        }
     }
 
     async fn units(&mut self, look: NetworkLook<'_>, problems: &mut Problems) -> Reading<Arc<Units>> {
         let is_known_absent = self.absent_since.is_some_and(|since| since.elapsed() < ABSENT_FOR);
-        if self.specs.is_empty() || is_known_absent {
+        if self.specs.is_empty() && !self.has_s6 || is_known_absent {
             return Reading::Absent;
         }
-        let (system, user) = tokio::join!(
+        let (services, system, user) = tokio::join!(
+            self.services(look),
             self.ask(look, ManagerKind::System, Some(Address::System)),
             self.ask(
                 look,
@@ -76,6 +89,13 @@ impl UnitsCollector {
             }
         }
         let mut units: BTreeMap<(Label, Label), Unit> = BTreeMap::new();
+        match services {
+            Ok((services, found)) => {
+                units.extend(services.into_iter().map(|unit| ((unit.unit.clone(), unit.role.clone()), unit)));
+                problems.include(found);
+            }
+            Err(reason) => problems.note("s6", reason),
+        }
         for spec in &self.specs {
             for unit in systemd::units(spec, look.instance, &managers) {
                 if units.len() < MOST_UNITS {
@@ -83,11 +103,29 @@ impl UnitsCollector {
                 }
             }
         }
-        if units.is_empty() && !is_anything_expected {
+        if units.is_empty() && !is_anything_expected && !self.has_s6 {
             self.absent_since = Some(Instant::now());
             return Reading::Absent;
         }
         Reading::Known(Arc::new(Units(units.into_values().collect())))
+    }
+
+    /// The units under s6, whose files are read where reading may block.
+    async fn services(&self, look: NetworkLook<'_>) -> Result<(Vec<Unit>, Problems), Reason> {
+        if !self.has_s6 {
+            return Ok((Vec::new(), Problems::default()));
+        }
+        let services = Arc::clone(&self.s6);
+        let read = move || {
+            let mut problems = Problems::default();
+            // Nothing in there is left half-done by a panic.
+            let mut services = services.lock().unwrap_or_else(PoisonError::into_inner);
+            (services.read(&mut problems), problems)
+        };
+        match look.owner {
+            Some(owner) => owner.run(read).await.map_err(|_| Reason::Permission),
+            None => tokio::task::spawn_blocking(read).await.map_err(|_| Reason::Io),
+        }
     }
 
     /// Asks a manager for what is looked for in it.
@@ -124,17 +162,5 @@ impl UnitsCollector {
 impl NetworkCollector for UnitsCollector {
     fn collect<'a>(&'a mut self, look: NetworkLook<'a>, problems: &'a mut Problems) -> Answering<'a> {
         Box::pin(async move { Part::Units(self.units(look, problems).await) })
-    }
-}
-
-impl Because for ManagerError {
-    fn reason(&self) -> Reason {
-        match self {
-            ManagerError::NoSystemd { .. } => Reason::Unsupported,
-            ManagerError::Permission { .. } | ManagerError::Owner(_) => Reason::Permission,
-            ManagerError::Timeout => Reason::Timeout,
-            ManagerError::Connect { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => Reason::Timeout,
-            ManagerError::NoBus { .. } | ManagerError::Connect { .. } | ManagerError::Bus(_) => Reason::Bus,
-        }
     }
 }
