@@ -5,6 +5,7 @@
 //!
 //! * [`control_group`]: which systemd unit a process runs in.
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
+//! * [`http`]: one bounded HTTP request over one fresh connection.
 //! * [`owner`]: threads that read what is another user's with that user's rights.
 //! * [`privileges`]: what this process may do beyond the rights of its user.
 //! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
@@ -16,6 +17,7 @@
 
 pub mod control_group;
 pub mod files;
+pub mod http;
 pub mod owner;
 pub mod privileges;
 pub mod processes;

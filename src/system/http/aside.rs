@@ -1,0 +1,81 @@
+//! Blocking work aside from the asynchronous threads, that is joined and not begun again while it goes on.
+//!
+//! Looking up a name or reading a file may take as long as it likes, and can not be stopped. Whoever asks again while
+//! it goes on waits for the same work, so that a name server that never answers costs one thread for a name and not
+//! one for each look; and all such work together is given a few threads only.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinHandle;
+
+use super::Stage;
+
+/// Threads that all such work together may take.
+const MOST_THREADS: usize = 8;
+
+static ROOM: std::sync::LazyLock<Arc<Semaphore>> = std::sync::LazyLock::new(|| Arc::new(Semaphore::new(MOST_THREADS)));
+
+/// One piece of blocking work at a time.
+#[derive(Debug)]
+pub(super) struct Aside<T>(Mutex<Option<JoinHandle<T>>>);
+
+impl<T: Send + 'static> Aside<T> {
+    pub(super) const fn new() -> Self {
+        Aside(Mutex::const_new(None))
+    }
+
+    /// The result of the work that is under way, or else of `work`; `None` when it panicked.
+    ///
+    /// `stage` becomes `begun` once it has begun.
+    pub(super) async fn join_or(
+        &self,
+        stage: &mut Stage,
+        begun: Stage,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        *stage = Stage::Queue;
+        let mut under_way = self.0.lock().await;
+        let handle = match &mut *under_way {
+            Some(handle) => handle,
+            none => {
+                // Never closed.
+                let room = Arc::clone(&ROOM).acquire_owned().await.ok()?;
+                none.insert(tokio::task::spawn_blocking(move || {
+                    let _room = room;
+                    work()
+                }))
+            }
+        };
+        *stage = begun;
+        let result = handle.await;
+        *under_way = None;
+        result.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn work_that_goes_on_is_joined_and_not_begun_again() {
+        let aside: Aside<u32> = Aside::new();
+        let (tell, told) = channel::<()>();
+        let mut stage = Stage::Connect;
+        let given_up = tokio::time::timeout(
+            Duration::from_millis(10),
+            aside.join_or(&mut stage, Stage::Lookup, move || {
+                let _ = told.recv();
+                1
+            }),
+        );
+        assert!(given_up.await.is_err());
+        assert_eq!(stage, Stage::Lookup);
+        drop(tell);
+        assert_eq!(aside.join_or(&mut stage, Stage::Lookup, || 2).await, Some(1), "the first work's result");
+        assert_eq!(aside.join_or(&mut stage, Stage::Lookup, || 3).await, Some(3));
+    }
+}
