@@ -130,6 +130,7 @@ impl Discovered {
             thresholds: default_thresholds(),
             units: generated_units(home, processes::is_supervised_by_s6()),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
+            endpoints: Vec::new(),
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::endpoint::Endpoint;
 use super::snapshot::Thresholds;
 use super::snapshot::units::ManagerKind;
 
@@ -24,6 +25,8 @@ pub struct Instance {
     pub units: Vec<UnitSpec>,
     /// The folder in which s6 has its services.
     pub s6_scan_directory: PathBuf,
+    /// The addresses that are asked whether they answer, with distinct names.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// A unit, or several by a pattern, to look at.
@@ -116,6 +119,7 @@ pub(crate) mod tests {
             thresholds: Thresholds { gateway_heartbeat_seconds: 90.0 },
             units: Vec::new(),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
+            endpoints: Vec::new(),
         }
     }
 

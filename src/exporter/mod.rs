@@ -6,7 +6,7 @@
 //!
 //! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
 //! * [`config`]: the configuration file, from what was typed to what is valid.
-//! * [`instance`]: one Hermes home to look at; [`discovery`]: finding homes without a configuration.
+//! * [`instance`]: one Hermes home to look at; [`endpoint`]: an address of it to ask; [`discovery`]: finding homes without a configuration.
 //! * [`collect`]: looking at a home, one collector per part of it, under a deadline.
 //! * [`snapshot`]: what was seen, typed and serialisable: the centre that everything else renders.
 //! * [`expose`]: renderings of Snapshots: Prometheus metrics, JSON, the page.
@@ -18,6 +18,7 @@ pub mod collect;
 pub mod config;
 pub mod demo;
 pub mod discovery;
+pub mod endpoint;
 pub mod expose;
 pub mod instance;
 pub mod reload;

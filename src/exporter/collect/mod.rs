@@ -7,13 +7,14 @@
 //! * [`engine`]: runs the collectors of all instances at once, and gives up on those that overrun.
 //! * [`background`]: work that is too long for a scrape.
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
-//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`gateway`], [`home`], [`host`],
+//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`endpoints`], [`gateway`], [`home`], [`host`],
 //!   [`inventory`], [`sessions`], [`units`].
 
 pub mod activity;
 pub mod background;
 pub mod credentials;
 pub mod cron;
+pub mod endpoints;
 pub mod engine;
 pub mod gateway;
 mod hermes_config;
@@ -79,6 +80,12 @@ pub trait NetworkCollector: Send {
     /// Asks, and answers before the deadline of the look; is dropped in the middle when it does not. What can not be
     /// told is unknown in the part and noted in `problems`.
     fn collect<'a>(&'a mut self, look: NetworkLook<'a>, problems: &'a mut Problems) -> Answering<'a>;
+
+    /// Whether the configuration of the instance gives nothing to ask about. Such a collector is not run at all, and
+    /// does not show among those that were.
+    fn has_nothing_to_ask(&self) -> bool {
+        false
+    }
 }
 
 /// The answer of a network collector, to be awaited.
@@ -96,6 +103,7 @@ pub enum Part {
     Inventory(Reading<Arc<snapshot::inventory::Inventory>>),
     Home(Reading<Arc<snapshot::home::Home>>),
     Units(Reading<Arc<snapshot::units::Units>>),
+    Endpoints(Reading<Arc<snapshot::endpoints::Endpoints>>),
 }
 
 impl Part {
@@ -110,6 +118,7 @@ impl Part {
             Part::Inventory(reading) => snapshot.inventory = reading,
             Part::Home(reading) => snapshot.home = reading,
             Part::Units(reading) => snapshot.units = reading,
+            Part::Endpoints(reading) => snapshot.endpoints = reading,
         }
     }
 }
@@ -154,7 +163,7 @@ const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 9] = [
+pub const COLLECTORS: [Entry; 10] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -233,6 +242,16 @@ pub const COLLECTORS: [Entry; 9] = [
         scope: Scope::Instance {
             build: |instance, time_to_live| Box::new(home::HomeCollector::new(instance, time_to_live)),
             unknown: |reason| Part::Home(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "endpoints",
+        reads: "whether the configured endpoints answer, and are what they should be",
+        timeout: PATIENT,
+        time_to_live: None,
+        scope: Scope::Network {
+            build: |instance, _| Box::new(endpoints::EndpointsCollector::new(instance)),
+            unknown: |reason| Part::Endpoints(Reading::Unknown(reason)),
         },
     },
     Entry {

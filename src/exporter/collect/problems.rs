@@ -4,6 +4,8 @@ use std::error::Error;
 
 use crate::exporter::snapshot::{Problem, Reading, Reason};
 use crate::system::files::FileError;
+use crate::system::http::HttpError;
+use crate::system::http::connect::ConnectError;
 use crate::system::processes::ProcessError;
 use crate::system::s6::S6Error;
 use crate::system::sqlite::DatabaseError;
@@ -45,6 +47,33 @@ impl Because for S6Error {
             S6Error::File(error) => error.reason(),
             S6Error::Length { .. } | S6Error::Content { .. } => Reason::Parse,
             S6Error::Lock { .. } => Reason::Permission,
+        }
+    }
+}
+
+impl Because for ConnectError {
+    fn reason(&self) -> Reason {
+        match self {
+            ConnectError::Refused(_) | ConnectError::Reset(_) => Reason::Http,
+            ConnectError::Unreachable(_) | ConnectError::Name(_) => Reason::Http,
+            ConnectError::Silent(_) => Reason::Timeout,
+            ConnectError::NoSocket(_) => Reason::NotFound,
+            ConnectError::Permission(_) => Reason::Permission,
+            ConnectError::Ourselves(_) => Reason::Io,
+        }
+    }
+}
+
+impl Because for HttpError {
+    fn reason(&self) -> Reason {
+        match self {
+            HttpError::Connect(error) => error.reason(),
+            HttpError::Trust(error) => error.reason(),
+            HttpError::NobodyTrusted => Reason::NotFound,
+            HttpError::Tls(_) | HttpError::Closed(_) => Reason::Http,
+            HttpError::NotHttp(_) => Reason::Parse,
+            HttpError::TooLarge => Reason::Unsupported,
+            HttpError::Timeout { .. } => Reason::Timeout,
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::error::{ConfigError, nearest};
 use crate::exporter::instance::CronJobLabel;
+use crate::exporter::snapshot::endpoints::EndpointKind;
 use crate::exporter::snapshot::units::ManagerKind;
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +44,8 @@ pub(super) struct RawInstance {
     pub(super) units: Option<Vec<RawUnit>>,
     #[serde(default)]
     pub(super) s6_scan_directory: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) endpoints: Vec<RawEndpoint>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +57,22 @@ pub(super) struct RawUnit {
     pub(super) unit: Spanned<String>,
     #[serde(default)]
     pub(super) manager: Option<ManagerKind>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEndpoint {
+    pub(super) name: Spanned<String>,
+    pub(super) url: Spanned<String>,
+    pub(super) kind: EndpointKind,
+    #[serde(default)]
+    pub(super) timeout: Option<Spanned<RawDuration>>,
+    #[serde(default)]
+    pub(super) host: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) expect_status: Option<Spanned<Vec<RawStatus>>>,
+    #[serde(default)]
+    pub(super) ca_file: Option<Spanned<String>>,
 }
 
 /// Collectors by name, with the place of each name: which names there are is not known to the parser.
@@ -111,6 +130,19 @@ impl<'de> Deserialize<'de> for RawDuration {
         let typed = String::deserialize(deserializer)?;
         let wrong = |_| serde::de::Error::custom(format!("{typed:?} is not a duration; write it as in 90s, 5m or 26h"));
         humantime::parse_duration(&typed).map(RawDuration).map_err(wrong)
+    }
+}
+
+/// A status of HTTP.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawStatus(pub(super) u16);
+
+impl<'de> Deserialize<'de> for RawStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let typed = String::deserialize(deserializer)?;
+        let status = typed.parse().ok().filter(|status| (100..=599).contains(status));
+        let wrong = || serde::de::Error::custom(format!("{typed:?} is not a status of HTTP, which are 100 to 599"));
+        status.map(RawStatus).ok_or_else(wrong)
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// Every key, in the order in which it is documented.
-pub const KEYS: [Key; 19] = [
+pub const KEYS: [Key; 27] = [
     Key { path: "instances", takes: "list", default: "required", does: "The installations to look at" },
     Key {
         path: "instances[].name",
@@ -83,6 +83,54 @@ pub const KEYS: [Key; 19] = [
         takes: "`id` or `name`",
         default: "that of the fleet",
         does: "As `cron_job_label`, for this instance",
+    },
+    Key {
+        path: "instances[].endpoints",
+        takes: "list",
+        default: "none",
+        does: "Addresses that are asked at every look whether they answer; at most 64",
+    },
+    Key {
+        path: "instances[].endpoints[].name",
+        takes: "text",
+        default: "required",
+        does: "The value of the `endpoint` label; unique in the instance",
+    },
+    Key {
+        path: "instances[].endpoints[].url",
+        takes: "URL",
+        default: "required",
+        does: "`http://` or `https://`; for a Hermes kind where it is served, with the path that a reverse proxy puts before it; for the kind `http` what is asked for",
+    },
+    Key {
+        path: "instances[].endpoints[].kind",
+        takes: "`hermes-dashboard`, `hermes-api-server`, `hermes-webhook` or `http`",
+        default: "required",
+        does: "What is expected there: one of Hermes' own servers, recognised by its answer, or any web server",
+    },
+    Key {
+        path: "instances[].endpoints[].timeout",
+        takes: "duration",
+        default: "3s",
+        does: "How long it may take until it is down; shorter than the timeout of the collector",
+    },
+    Key {
+        path: "instances[].endpoints[].host",
+        takes: "host, with or without port",
+        default: "that of the URL",
+        does: "The Host header, for a server that several names lead to; the certificate must be for the host of the URL all the same",
+    },
+    Key {
+        path: "instances[].endpoints[].expect_status",
+        takes: "list of numbers",
+        default: "200 to 399",
+        does: "The statuses that are right, for the kind `http`; redirects are not followed",
+    },
+    Key {
+        path: "instances[].endpoints[].ca_file",
+        takes: "path",
+        default: "those of the system",
+        does: "The authorities whose certificates are trusted, in PEM, instead of the system's; read again when it changes",
     },
     Key {
         path: "thresholds.gateway_heartbeat",
@@ -163,6 +211,7 @@ mod tests {
         let places = [
             ("", "zzz: 1\n"),
             ("instances[].", "instances: [{zzz: 1}]\n"),
+            ("instances[].endpoints[].", "instances: [{name: a, home: /a, endpoints: [{zzz: 1}]}]\n"),
             ("thresholds.", "instances: []\nthresholds: {zzz: 1}\n"),
             ("collectors.<name>.", "instances: []\ncollectors: {home: {zzz: 1}}\n"),
         ];

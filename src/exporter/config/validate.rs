@@ -33,12 +33,13 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
     let thresholds = check.thresholds(&raw.thresholds, default_thresholds())?;
     let env_keys = check.env_keys(raw.env_keys.as_deref())?;
     let collectors = check.collectors(&raw.collectors.0)?;
+    let endpoints_limit = collectors.get("endpoints").map_or(Duration::ZERO, |settings| settings.timeout);
     let mut instances: Vec<Instance> = Vec::with_capacity(raw.instances.len());
     let mut lines: HashMap<String, u64> = HashMap::new();
     let is_s6 = is_supervised_by_s6();
     for typed in &raw.instances {
         let instance = Instance {
-            name: check.name(&typed.name)?,
+            name: check.name(&typed.name, "an instance")?,
             home: check.home(&typed.home)?,
             user: typed.user.as_ref().map(|user| check.user(user)).transpose()?,
             env_keys: check.env_keys(typed.env_keys.as_deref())?.or_else(|| env_keys.clone()),
@@ -52,6 +53,7 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
                 Some(path) => check.absolute_path(path, "s6_scan_directory", S6_SCAN_DIRECTORY)?,
                 None => S6_SCAN_DIRECTORY.into(),
             },
+            endpoints: check.endpoints(&typed.endpoints, endpoints_limit)?,
         };
         check.is_unlike(&instance, &instances, typed, &lines)?;
         lines.insert(instance.name.clone(), typed.name.referenced.line());
@@ -60,12 +62,12 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
     Ok(Config { instances, collectors })
 }
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     path: &'a Path,
 }
 
 impl Check<'_> {
-    fn invalid(&self, at: &Location, key: &str, problem: impl Into<String>) -> ConfigError {
+    pub(super) fn invalid(&self, at: &Location, key: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError::Invalid {
             path: self.path.to_owned(),
             line: at.line().max(1),
@@ -75,13 +77,13 @@ impl Check<'_> {
         }
     }
 
-    fn name(&self, name: &Spanned<String>) -> Result<String, ConfigError> {
+    pub(super) fn name(&self, name: &Spanned<String>, of: &str) -> Result<String, ConfigError> {
         let fits = |character: char| character.is_alphanumeric() || "_.:@-".contains(character);
         let value = &name.value;
         let is_name = !value.is_empty() && !value.starts_with('.') && value.chars().all(fits);
         if !is_name || value.chars().count() > LONGEST_NAME {
             let problem = format!(
-                "{value:?} can not name an instance; use up to {LONGEST_NAME} letters, digits and _ . : @ - (not first: .)"
+                "{value:?} can not name {of}; use up to {LONGEST_NAME} letters, digits and _ . : @ - (not first: .)"
             );
             return Err(self.invalid(&name.referenced, "name", problem));
         }
@@ -92,7 +94,13 @@ impl Check<'_> {
         self.absolute_path(home, "home", "/root/.hermes")
     }
 
-    fn absolute_path(&self, typed: &Spanned<String>, key: &str, example: &str) -> Result<PathBuf, ConfigError> {
+    /// A path from the root; `example` is one.
+    pub(super) fn absolute_path(
+        &self,
+        typed: &Spanned<String>,
+        key: &str,
+        example: &str,
+    ) -> Result<PathBuf, ConfigError> {
         let path = PathBuf::from(&typed.value);
         if !path.is_absolute() || typed.value.contains('\0') {
             let problem = format!("{:?} is not an absolute path; write it from the root, as in {example}", typed.value);
@@ -260,7 +268,12 @@ impl Check<'_> {
         Ok(thresholds)
     }
 
-    fn duration(&self, typed: &Spanned<RawDuration>, key: &str, shortest: Duration) -> Result<Duration, ConfigError> {
+    pub(super) fn duration(
+        &self,
+        typed: &Spanned<RawDuration>,
+        key: &str,
+        shortest: Duration,
+    ) -> Result<Duration, ConfigError> {
         let RawDuration(duration) = typed.value;
         if duration < shortest || duration > LONGEST_DURATION {
             let problem = format!(

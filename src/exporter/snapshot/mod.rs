@@ -13,6 +13,7 @@
 pub mod activity;
 pub mod credentials;
 pub mod cron;
+pub mod endpoints;
 pub mod gateway;
 pub mod home;
 pub mod host;
@@ -214,6 +215,9 @@ pub struct Snapshot {
     /// The services and timers that a supervisor runs for it.
     #[serde(default)]
     pub units: Reading<Arc<units::Units>>,
+    /// Whether the configured endpoints answer.
+    #[serde(default)]
+    pub endpoints: Reading<Arc<endpoints::Endpoints>>,
 }
 
 /// One look at the whole fleet.

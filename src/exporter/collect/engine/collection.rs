@@ -550,6 +550,7 @@ impl Run {
             inventory: Reading::Absent,
             home: Reading::Absent,
             units: Reading::Absent,
+            endpoints: Reading::Absent,
         };
         for index in asked {
             let (slot, cell) = (self.slot(index), &self.cells[index]);

@@ -164,7 +164,11 @@ impl Station {
             let (unknown, work) = match entry.scope {
                 Scope::Instance { build, unknown } => (unknown, Work::Reads(Mutex::new(build(instance, time_to_live)))),
                 Scope::Network { build, unknown } => {
-                    (unknown, Work::Asks(tokio::sync::Mutex::new(build(instance, time_to_live))))
+                    let collector = build(instance, time_to_live);
+                    if collector.has_nothing_to_ask() {
+                        return None;
+                    }
+                    (unknown, Work::Asks(tokio::sync::Mutex::new(collector)))
                 }
                 Scope::Host => return None,
             };
