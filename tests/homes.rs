@@ -35,12 +35,14 @@ impl Homes {
         self.folder.path().join("home-bheem")
     }
 
-    /// A configuration of both, with `more` behind it. No unit of the machine that the tests run on is asked for.
+    /// A configuration of both, with `more` behind it. No unit of the machine that the tests run on is asked for, nor
+    /// its Tailscale.
     pub(crate) fn config_text(&self, more: &str) -> String {
         format!(
-            "instances:\n  - {{name: vijay, home: {}, user: root, units: []}}\n  - {{name: bheem, home: {}, user: uma, units: []}}\n{more}",
+            "instances:\n  - {{name: vijay, home: {}, user: root, units: []}}\n  - {{name: bheem, home: {}, user: uma, units: []}}\ntailscale: {{socket: {}}}\n{more}",
             self.vijay().display(),
-            self.bheem().display()
+            self.bheem().display(),
+            self.folder.path().join("tailscaled.sock").display(),
         )
     }
 

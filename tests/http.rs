@@ -107,7 +107,7 @@ fn filters_leave_out_what_is_not_asked_for() {
         let (_, text) = server.get("/metrics?instance=bheem").await;
         assert!(text.contains("hermes_gateway_up{instance=\"bheem\"}"));
         assert!(!text.contains("vijay") && !text.contains("hermes_host_") && !text.contains("process_"));
-        let (_, text) = server.get("/metrics?collect=host").await;
+        let (_, text) = server.get("/metrics?collect=host,tailscale").await;
         assert!(text.contains("hermes_host_cpus ") && !text.contains("instance="));
         let (status, _) = server.get("/metrics?foo=bar&module=x").await;
         assert_eq!(status, StatusCode::OK, "parameters of others are left alone");
@@ -121,7 +121,7 @@ fn refusals_say_what_would_be_right() {
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert_eq!(
             text,
-            "there is no collector called \"crom\"; there are: gateway, units, cron, credentials, inventory, sessions, activity, home, endpoints, host\n"
+            "there is no collector called \"crom\"; there are: gateway, units, cron, credentials, inventory, sessions, activity, home, endpoints, host, tailscale\n"
         );
         for path in ["/metrics?instance=nobody", "/api/v1/instances/nobody"] {
             let (status, text) = server.get(path).await;
@@ -164,7 +164,7 @@ fn snapshots_targets_and_health() {
                 "labels": {"__metrics_path__": "/metrics", "__param_instance": "vijay", "instance": "vijay"},
             })
         );
-        assert_eq!(targets[2]["labels"]["__param_collect"], "host");
+        assert_eq!(targets[2]["labels"]["__param_collect"], "host,tailscale");
         for path in ["/-/healthy", "/-/ready"] {
             assert_eq!(server.get(path).await.0, StatusCode::OK);
         }

@@ -38,7 +38,7 @@ fn with_tools(snapshot: &Snapshot, names: &[String]) -> Fleet {
     }
     let activity = Activity { tool_calls: Tally::capped(counts), ..Activity::default() };
     let snapshot = Snapshot { activity: Reading::Known(Arc::new(activity)), ..snapshot.clone() };
-    Fleet { instances: vec![Arc::new(snapshot)], host: Reading::Absent, host_run: None }
+    Fleet { instances: vec![Arc::new(snapshot)], ..Fleet::default() }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::collect::engine::Selection;
 use super::collect::problems::display_chain;
-use super::collect::{COLLECTORS, entry};
+use super::collect::{COLLECTORS, Entry, Scope, entry};
 use super::expose::family::ExporterFacts;
 use super::expose::metrics::Exposition;
 use super::expose::page;
@@ -143,8 +143,10 @@ async fn targets(State(service): State<Service>, headers: HeaderMap) -> Response
     let crew = service.reloader.crew();
     let of_instance =
         |name: &str| group(serde_json::json!({"__metrics_path__": path, "__param_instance": name, "instance": name}));
+    let is_of_machine = |entry: &&Entry| matches!(entry.scope, Scope::Machine { .. });
+    let of_machine: Vec<_> = COLLECTORS.iter().filter(is_of_machine).map(|entry| entry.name).collect();
     let mut groups: Vec<_> = crew.instance_names().map(of_instance).collect();
-    groups.push(group(serde_json::json!({"__metrics_path__": path, "__param_collect": "host"})));
+    groups.push(group(serde_json::json!({"__metrics_path__": path, "__param_collect": of_machine.join(",")})));
     json(&groups)
 }
 
@@ -191,7 +193,8 @@ fn deadline(headers: &HeaderMap) -> Instant {
     Instant::now() + patience.saturating_sub(RESERVE).max(patience / 2)
 }
 
-/// What a query asks for. `collect` is understood beside `collect[]`, which no label of Prometheus can be called.
+/// What a query asks for. `collect` is understood beside `collect[]`, which no label of Prometheus can be called; and
+/// names with commas between them, because a label has one value.
 #[expect(clippy::result_large_err, reason = "the error is the response, and is made at most once per request")]
 fn selection(query: Option<&str>, service: &Service) -> Result<Selection, Response> {
     let mut selection = Selection::default();
@@ -201,11 +204,15 @@ fn selection(query: Option<&str>, service: &Service) -> Result<Selection, Respon
     };
     for (key, value) in pairs {
         match key.as_str() {
-            "collect[]" | "collect" if entry(&value).is_some() => drop(selection.collectors.insert(value)),
             "collect[]" | "collect" => {
-                let names: Vec<_> = COLLECTORS.iter().map(|entry| entry.name).collect();
-                let text = format!("there is no collector called {value:?}; there are: {}\n", names.join(", "));
-                return Err((StatusCode::BAD_REQUEST, text).into_response());
+                for name in value.split(',') {
+                    if entry(name).is_none() {
+                        let names: Vec<_> = COLLECTORS.iter().map(|entry| entry.name).collect();
+                        let text = format!("there is no collector called {name:?}; there are: {}\n", names.join(", "));
+                        return Err((StatusCode::BAD_REQUEST, text).into_response());
+                    }
+                    selection.collectors.insert(name.to_owned());
+                }
             }
             "instance" if service.reloader.crew().instance_names().any(|name| name == value) => {
                 selection.instances.insert(value);

@@ -1,9 +1,12 @@
 //! The machine the exporter runs on, by sysinfo, for those who run no node_exporter beside it.
 
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
+use super::problems::Problems;
+use super::{MachineAnswering, MachineCollector, MachinePart};
 use crate::exporter::snapshot::host::Host;
 use crate::exporter::snapshot::{Reading, Reason};
 use crate::system::time::Timestamp;
@@ -14,8 +17,8 @@ const SHORTEST_CPU_INTERVAL: Duration = Duration::from_secs(1);
 /// Looks at the machine.
 #[derive(Debug, Default)]
 pub struct HostCollector {
-    system: Option<System>,
-    cpu: Option<(Instant, Reading<f64>)>,
+    /// Shared with the thread that looks.
+    gauges: Arc<Mutex<Gauges>>,
 }
 
 impl HostCollector {
@@ -23,9 +26,39 @@ impl HostCollector {
     pub fn new() -> Self {
         HostCollector::default()
     }
+}
 
+impl MachineCollector for HostCollector {
+    fn collect<'a>(&'a mut self, _: Instant, problems: &'a mut Problems) -> MachineAnswering<'a> {
+        let gauges = Arc::clone(&self.gauges);
+        let look = tokio::task::spawn_blocking(move || match gauges.try_lock() {
+            Ok(mut gauges) => gauges.read(),
+            Err(TryLockError::Poisoned(gauges)) => gauges.into_inner().read(),
+            // Still at it for an earlier look, which has given up on it.
+            Err(TryLockError::WouldBlock) => Err(Reason::Timeout),
+        });
+        Box::pin(async move {
+            // An error is a panic.
+            match look.await.unwrap_or(Err(Reason::Io)) {
+                Ok(host) => MachinePart::Host(Reading::Known(Arc::new(host))),
+                Err(reason) => {
+                    problems.note("host", reason);
+                    MachinePart::Host(Reading::Unknown(reason))
+                }
+            }
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Gauges {
+    system: Option<System>,
+    cpu: Option<(Instant, Reading<f64>)>,
+}
+
+impl Gauges {
     /// The machine as it is now.
-    pub fn collect(&mut self) -> Result<Host, Reason> {
+    fn read(&mut self) -> Result<Host, Reason> {
         let system = match &mut self.system {
             Some(system) => system,
             none => {
@@ -68,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_machine_is_what_the_kernel_says() {
-        let host = HostCollector::new().collect().unwrap();
+        let host = Gauges::default().read().unwrap();
         let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
         let total: u64 = meminfo.split_whitespace().nth(1).unwrap().parse().unwrap();
         assert_eq!(host.memory_size_bytes, total * 1024);

@@ -1,14 +1,14 @@
 //! Looking at instances: one collector per part of an installation, run together under a deadline.
 //!
 //! [`COLLECTORS`] is the table of what there is. A [`Collector`] reads one part, a [`NetworkCollector`] asks others
-//! about it; each answers with one [`Part`] of a Snapshot, and knows nothing of Prometheus or of the others. What it could not tell
-//! it notes as a [`Problem`]; a file that is damaged makes its own reading unknown and nothing else.
+//! about it; each answers with one [`Part`] of a Snapshot, and knows nothing of Prometheus or of the others. A
+//! [`MachineCollector`] does the same for the machine, once for the whole fleet. What a collector could not tell it notes as a [`Problem`]; a file that is damaged makes its own reading unknown and nothing else.
 //!
 //! * [`engine`]: runs the collectors of all instances at once, and gives up on those that overrun.
 //! * [`background`]: work that is too long for a scrape.
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
 //! * one room per collector: [`activity`], [`credentials`], [`cron`], [`endpoints`], [`gateway`], [`home`], [`host`],
-//!   [`inventory`], [`sessions`], [`units`].
+//!   [`inventory`], [`sessions`], [`tailscale`], [`units`].
 
 pub mod activity;
 pub mod background;
@@ -26,6 +26,7 @@ pub mod problems;
 #[cfg(test)]
 mod sample_homes;
 pub mod sessions;
+pub mod tailscale;
 pub mod units;
 
 use std::pin::Pin;
@@ -35,8 +36,9 @@ use std::time::{Duration, Instant};
 use background::Background;
 use problems::Problems;
 
+use super::config::MachineSettings;
 use super::instance::Instance;
-use super::snapshot::{self, Reading, Reason, Snapshot};
+use super::snapshot::{self, Fleet, Reading, Reason, Snapshot};
 use crate::system::owner::Owner;
 use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
@@ -90,6 +92,34 @@ pub trait NetworkCollector: Send {
 
 /// The answer of a network collector, to be awaited.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Part> + Send + 'a>>;
+
+/// Looks at the machine the exporter runs on.
+pub trait MachineCollector: Send {
+    /// Looks, and answers before `deadline`; is dropped in the middle when it does not. What blocks goes to a thread.
+    /// What can not be told is unknown in the part and noted in `problems`.
+    fn collect<'a>(&'a mut self, deadline: Instant, problems: &'a mut Problems) -> MachineAnswering<'a>;
+}
+
+/// The answer of a collector of the machine, to be awaited.
+pub type MachineAnswering<'a> = Pin<Box<dyn Future<Output = MachinePart> + Send + 'a>>;
+
+/// The part of a Fleet that one collector of the machine gives.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each is named after its field of the Fleet")]
+pub enum MachinePart {
+    Host(Reading<Arc<snapshot::host::Host>>),
+    Tailscale(Reading<Arc<snapshot::tailscale::Tailscale>>),
+}
+
+impl MachinePart {
+    /// Puts the part into its place.
+    pub fn put_into(self, fleet: &mut Fleet) {
+        match self {
+            MachinePart::Host(reading) => fleet.host = reading,
+            MachinePart::Tailscale(reading) => fleet.tailscale = reading,
+        }
+    }
+}
 
 /// The part of a Snapshot that one collector gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,14 +186,19 @@ pub enum Scope {
         unknown: fn(Reason) -> Part,
     },
     /// The machine: one for the whole fleet.
-    Host,
+    Machine {
+        /// Makes the collector.
+        build: fn(&MachineSettings) -> Box<dyn MachineCollector>,
+        /// The part where it can not be told.
+        unknown: fn(Reason) -> MachinePart,
+    },
 }
 
 const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 10] = [
+pub const COLLECTORS: [Entry; 11] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -259,7 +294,20 @@ pub const COLLECTORS: [Entry; 10] = [
         reads: "processors, memory, load and uptime of this machine",
         timeout: PROMPT,
         time_to_live: None,
-        scope: Scope::Host,
+        scope: Scope::Machine {
+            build: |_| Box::new(host::HostCollector::new()),
+            unknown: |reason| MachinePart::Host(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "tailscale",
+        reads: "whether this machine is in its tailnet, and until when",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Machine {
+            build: |settings| Box::new(tailscale::TailscaleCollector::new(settings.tailscale_socket.as_deref())),
+            unknown: |reason| MachinePart::Tailscale(Reading::Unknown(reason)),
+        },
     },
 ];
 

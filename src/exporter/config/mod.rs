@@ -10,7 +10,7 @@ pub mod reference;
 mod validate;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
@@ -29,6 +29,15 @@ pub struct Config {
     pub instances: Vec<Instance>,
     /// How each collector is run, by its name; every collector of the table is in it.
     pub collectors: HashMap<&'static str, CollectorSettings>,
+    /// What there is to know of the machine.
+    pub machine: MachineSettings,
+}
+
+/// What the configuration says of the machine that the exporter runs on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MachineSettings {
+    /// The socket of Tailscale's daemon, where the configuration names it; else it is looked for.
+    pub tailscale_socket: Option<PathBuf>,
 }
 
 /// How one collector is run.
@@ -57,7 +66,7 @@ impl Config {
 
     /// The configuration for instances that were discovered: everything else is at its default.
     pub fn discovered(instances: Vec<Instance>) -> Config {
-        Config { instances, collectors: default_collectors() }
+        Config { instances, collectors: default_collectors(), machine: MachineSettings::default() }
     }
 
     /// Turns collectors on or off, as flags on the command line do, which win over the file.

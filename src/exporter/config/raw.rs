@@ -25,6 +25,15 @@ pub(super) struct RawConfig {
     pub(super) env_keys: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(super) cron_job_label: CronJobLabel,
+    #[serde(default)]
+    pub(super) tailscale: RawTailscale,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTailscale {
+    #[serde(default)]
+    pub(super) socket: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

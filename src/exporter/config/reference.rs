@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// Every key, in the order in which it is documented.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 28] = [
     Key { path: "instances", takes: "list", default: "required", does: "The installations to look at" },
     Key {
         path: "instances[].name",
@@ -151,6 +151,12 @@ pub const KEYS: [Key; 27] = [
         does: "What the label `cron_job` shows: the id says nothing about anybody, the name may",
     },
     Key {
+        path: "tailscale.socket",
+        takes: "path",
+        default: "`/run/tailscale/tailscaled.sock`, if it is there",
+        does: "The socket of Tailscale's daemon on this machine; one that is named here and is not there means that Tailscale is down",
+    },
+    Key {
         path: "collectors",
         takes: "map",
         default: "all enabled",
@@ -213,6 +219,7 @@ mod tests {
             ("instances[].", "instances: [{zzz: 1}]\n"),
             ("instances[].endpoints[].", "instances: [{name: a, home: /a, endpoints: [{zzz: 1}]}]\n"),
             ("thresholds.", "instances: []\nthresholds: {zzz: 1}\n"),
+            ("tailscale.", "instances: []\ntailscale: {zzz: 1}\n"),
             ("collectors.<name>.", "instances: []\ncollectors: {home: {zzz: 1}}\n"),
         ];
         for (prefix, text) in places {

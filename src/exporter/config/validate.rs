@@ -8,7 +8,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::error::{ConfigError, nearest};
 use super::raw::{RawCollector, RawConfig, RawDuration, RawInstance, RawThresholds, RawUnit};
-use super::{CollectorSettings, Config, default_collectors, default_thresholds};
+use super::{CollectorSettings, Config, MachineSettings, default_collectors, default_thresholds};
 use crate::exporter::collect::{COLLECTORS, entry};
 use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec, generated_units};
 use crate::exporter::snapshot::units::ManagerKind;
@@ -59,7 +59,13 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
         lines.insert(instance.name.clone(), typed.name.referenced.line());
         instances.push(instance);
     }
-    Ok(Config { instances, collectors })
+    let socket = raw.tailscale.socket.as_ref();
+    let machine = MachineSettings {
+        tailscale_socket: socket
+            .map(|socket| check.absolute_path(socket, "socket", "/run/tailscale/tailscaled.sock"))
+            .transpose()?,
+    };
+    Ok(Config { instances, collectors, machine })
 }
 
 pub(super) struct Check<'a> {

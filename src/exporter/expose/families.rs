@@ -11,6 +11,7 @@ use crate::exporter::snapshot::cron::{Job, JobState};
 use crate::exporter::snapshot::endpoints::{Access, Endpoint, Probe, Verdict};
 use crate::exporter::snapshot::gateway::{Gateway, GatewayProcess, GatewayState, PlatformState};
 use crate::exporter::snapshot::host::Host;
+use crate::exporter::snapshot::tailscale::{Tailscale, TailscaleState};
 use crate::exporter::snapshot::units::{Unit, UnitState};
 use crate::exporter::snapshot::{CollectorRun, Fleet, Label, Reading, Snapshot, Tally};
 use crate::system::processes::Usage;
@@ -112,6 +113,12 @@ fn of_host(fleet: &Fleet, put: impl FnOnce(&Host)) {
     }
 }
 
+fn of_tailscale(fleet: &Fleet, put: impl FnOnce(&Tailscale)) {
+    if let Reading::Known(tailscale) = &fleet.tailscale {
+        put(tailscale);
+    }
+}
+
 fn put_success(run: &CollectorRun, sink: &mut dyn Sink) {
     sink.sample(&[&run.collector], run.problems.is_empty().into());
 }
@@ -157,17 +164,17 @@ pub static FAMILIES: &[Family] = &[
         "1 when a collector could tell everything it looks at, 0 when something is unknown",
     )
     .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_success(run, sink)))
-    .host(|fleet, sink| fleet.host_run.iter().for_each(|run| put_success(run, sink))),
+    .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_success(run, sink))),
     gauge("hermes_collector_duration_seconds", &["collector"], "How long a collector took")
         .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_duration(run, sink)))
-        .host(|fleet, sink| fleet.host_run.iter().for_each(|run| put_duration(run, sink))),
+        .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_duration(run, sink))),
     info(
         "hermes_collector_failure_info",
         &["collector", "reason"],
         "Why something is unknown: timeout, permission, not_found, parse, io, bus, http, stale or unsupported",
     )
     .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_failures(run, sink)))
-    .host(|fleet, sink| fleet.host_run.iter().for_each(|run| put_failures(run, sink))),
+    .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_failures(run, sink))),
     gauge("hermes_threshold_seconds", &["threshold"], "The limit in force for the instance").instance(|snapshot, sink| {
         sink.sample(&["gateway_heartbeat"], snapshot.thresholds.gateway_heartbeat_seconds.into());
     }),
@@ -680,6 +687,25 @@ pub static FAMILIES: &[Family] = &[
         .host(|fleet, sink| of_host(fleet, |host| put(sink, &[], &host.boot_time))),
     gauge("hermes_host_uptime_seconds", &[], "How long this machine has been up")
         .host(|fleet, sink| of_host(fleet, |host| put(sink, &[], &host.uptime_seconds))),
+    // Tailscale.
+    gauge("hermes_tailscale_up", &[], "1 when this machine is in its tailnet: Tailscale runs, and does not say that it has lost touch")
+        .host(|fleet, sink| of_tailscale(fleet, |tailscale| sink.sample(&[], tailscale.is_up().into()))),
+    gauge("hermes_tailscale_state", &["state"], "1 for what Tailscale on this machine is at").host(|fleet, sink| {
+        of_tailscale(fleet, |tailscale| {
+            put_state(sink, &[], TailscaleState::ALL.into_iter().map(|state| (state.as_str(), state == tailscale.state)));
+        });
+    }),
+    gauge("hermes_tailscale_key_expiry_timestamp_seconds", &[], "When this machine has to log in to its tailnet again; none where its key does not expire")
+        .host(|fleet, sink| of_tailscale(fleet, |tailscale| put(sink, &[], &tailscale.key_expiry))),
+    gauge("hermes_tailscale_health_warnings", &[], "Warnings of Tailscale on this machine about itself")
+        .host(|fleet, sink| of_tailscale(fleet, |tailscale| put(sink, &[], &tailscale.health_warnings))),
+    info("hermes_tailscale_info", &["version"], "Tailscale's version on this machine").host(|fleet, sink| {
+        of_tailscale(fleet, |tailscale| {
+            if let Reading::Known(version) = &tailscale.version {
+                sink.sample(&[version.as_str()], Number::Whole(1));
+            }
+        });
+    }),
     // The exporter itself.
     info("hermes_exporter_build_info", &["version"], "The exporter's version")
         .exporter(|_, sink| sink.sample(&[env!("CARGO_PKG_VERSION")], Number::Whole(1))),

@@ -20,6 +20,7 @@ pub mod host;
 pub mod inventory;
 mod label;
 pub mod sessions;
+pub mod tailscale;
 pub mod units;
 
 use std::sync::Arc;
@@ -221,14 +222,18 @@ pub struct Snapshot {
 }
 
 /// One look at the whole fleet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fleet {
     /// Every instance that was looked at, in the order of the configuration.
     pub instances: Vec<Arc<Snapshot>>,
     /// The machine the exporter runs on.
     pub host: Reading<Arc<host::Host>>,
-    /// How the host collector fared; `None` where it was not asked.
-    pub host_run: Option<CollectorRun>,
+    /// The Tailscale of that machine; absent where there is none.
+    #[serde(default)]
+    pub tailscale: Reading<Arc<tailscale::Tailscale>>,
+    /// How the collectors of the machine fared, those that were asked, in the order of the table of collectors.
+    #[serde(default)]
+    pub machine_runs: Vec<CollectorRun>,
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::machine::Cell;
 use super::{Crew, Selection, Slot, Station, Work};
 use crate::exporter::collect::gateway::GatewayProcesses;
 use crate::exporter::collect::problems::{Problems, display_chain};
 use crate::exporter::collect::{Look, NetworkLook, Part};
-use crate::exporter::snapshot::host::Host;
 use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Problem, Reading, Reason, Snapshot};
 use crate::system::owner::{Owner, OwnerError};
 use crate::system::systemd::Managers;
@@ -45,9 +45,9 @@ pub(super) struct Collection {
     next: AtomicUsize,
     /// What each runner is at.
     seats: Vec<Mutex<Option<AtWork>>>,
-    is_host_asked: bool,
-    host: OnceLock<(Result<Host, Reason>, Duration)>,
-    /// Parts that are not over: what is read of the instances, what others are asked of them, and the host.
+    machine: Vec<Cell>,
+    /// Parts that are not over: what is read of the instances, what others are asked of them, and each collector of
+    /// the machine.
     left: AtomicUsize,
     over: Notify,
     whole: OnceLock<Arc<Fleet>>,
@@ -79,11 +79,11 @@ impl Collection {
         // Who asks for the host alone asks for no instance.
         let is_asked = |run: &Run| selection.collectors.is_empty() || !run.cells.is_empty();
         let runs: Vec<_> = stations.map(run).filter(is_asked).collect();
-        let host = crew.host.as_ref().filter(|_| selection.asks_for_host());
+        let machine = crew.machine.cells(selection);
         let shares = shares(&runs);
         let seats = shares.len().min(crew.most_runners);
         let is_anyone_asked = runs.iter().any(|run| !run.asked.is_empty());
-        let parts = [!shares.is_empty(), is_anyone_asked, host.is_some()];
+        let parts = [!shares.is_empty(), is_anyone_asked];
         let collection = Arc::new(Collection {
             selection: selection.clone(),
             started: Instant::now(),
@@ -92,11 +92,10 @@ impl Collection {
             managers: Arc::clone(&crew.managers),
             seats: (0..seats).map(|_| Mutex::new(None)).collect(),
             next: AtomicUsize::new(0),
-            left: AtomicUsize::new(parts.into_iter().filter(|part| *part).count()),
+            left: AtomicUsize::new(parts.into_iter().filter(|part| *part).count() + machine.len()),
             runs,
             shares,
-            is_host_asked: host.is_some(),
-            host: OnceLock::new(),
+            machine,
             over: Notify::new(),
             whole: OnceLock::new(),
         });
@@ -106,21 +105,10 @@ impl Collection {
         if is_anyone_asked {
             tokio::spawn(Arc::clone(&collection).ask_others());
         }
-        if let Some(host) = host {
-            let (collector, timeout) = (Arc::clone(&host.collector), host.timeout);
+        for cell in 0..collection.machine.len() {
             let collection = Arc::clone(&collection);
             tokio::spawn(async move {
-                let started = Instant::now();
-                let look = tokio::task::spawn_blocking(move || match collector.try_lock() {
-                    Ok(mut collector) => collector.collect(),
-                    Err(TryLockError::Poisoned(collector)) => collector.into_inner().collect(),
-                    Err(TryLockError::WouldBlock) => Err(Reason::Timeout),
-                });
-                let found = tokio::time::timeout(timeout, look).await.map_or(Err(Reason::Timeout), |ended| {
-                    // An error is a panic of the collector.
-                    ended.unwrap_or(Err(Reason::Io))
-                });
-                let _ = collection.host.set((found, started.elapsed()));
+                collection.machine[cell].fill().await;
                 collection.one_less();
             });
         }
@@ -165,23 +153,13 @@ impl Collection {
     }
 
     fn assemble(&self, selection: &Selection) -> Arc<Fleet> {
-        let (host, host_run) = match self.host.get() {
-            _ if !(self.is_host_asked && selection.asks_for_host()) => (Reading::Absent, None),
-            Some((Ok(host), took)) => (Reading::Known(Arc::new(*host)), Some(host_run(None, *took))),
-            Some((Err(reason), took)) => (Reading::Unknown(*reason), Some(host_run(Some(*reason), *took))),
-            None => (Reading::Unknown(Reason::Timeout), Some(host_run(Some(Reason::Timeout), Duration::ZERO))),
-        };
         let asked = self.runs.iter().filter(|run| selection.has_instance(&run.station.instance.name));
         let instances = asked.filter_map(|run| run.snapshot(self.now, selection)).collect();
-        Arc::new(Fleet { instances, host, host_run })
-    }
-}
-
-fn host_run(failure: Option<Reason>, took: Duration) -> CollectorRun {
-    CollectorRun {
-        collector: "host".to_owned(),
-        duration_seconds: took.as_secs_f64(),
-        problems: failure.map(|reason| Problem { reason, subject: "host".to_owned() }).into_iter().collect(),
+        let mut fleet = Fleet { instances, ..Fleet::default() };
+        for cell in &self.machine {
+            cell.put_into(&mut fleet, selection);
+        }
+        Arc::new(fleet)
     }
 }
 
@@ -505,26 +483,14 @@ impl Run {
         &self.station.slots[self.selected[cell]]
     }
 
-    /// Fills a cell, unless it has been filled meanwhile; says so in the log when a collector begins to fail, fails
-    /// for another reason, or recovers.
+    /// Fills a cell, unless it has been filled meanwhile.
     fn fill(&self, cell: usize, answer: Answer) -> bool {
         let problems = answer.problems.clone();
         if self.cells[cell].set(answer).is_err() {
             return false;
         }
         let slot = self.slot(cell);
-        let mut last = slot.last_problems.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != problems {
-            let instance = &self.station.instance.name;
-            if problems.is_empty() {
-                tracing::info!(instance, collector = slot.name, "Everything can be told again.");
-            }
-            for problem in &problems {
-                let (subject, reason) = (&problem.subject, problem.reason.as_str());
-                tracing::warn!(instance, collector = slot.name, subject, reason, "Something can not be told.");
-            }
-            *last = problems;
-        }
+        note_change(&slot.last_problems, Some(&self.station.instance.name), slot.name, &problems);
         true
     }
 
@@ -576,4 +542,20 @@ impl Run {
 fn unanswered(slot: &Slot, subject: &str, reason: Reason, took: Duration) -> Answer {
     let problem = Problem { reason, subject: subject.to_owned() };
     Answer { part: (slot.unknown)(reason), problems: vec![problem], took }
+}
+
+/// Says so in the log when a collector begins to fail, fails for another reason, or recovers.
+pub(super) fn note_change(last: &Mutex<Vec<Problem>>, instance: Option<&str>, collector: &str, problems: &[Problem]) {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last == problems {
+        return;
+    }
+    if problems.is_empty() {
+        tracing::info!(instance, collector, "Everything can be told again.");
+    }
+    for problem in problems {
+        let (subject, reason) = (&problem.subject, problem.reason.as_str());
+        tracing::warn!(instance, collector, subject, reason, "Something can not be told.");
+    }
+    *last = problems.to_vec();
 }

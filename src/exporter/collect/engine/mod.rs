@@ -17,6 +17,7 @@
 //! wait for the same one, each under a deadline of its own.
 
 mod collection;
+mod machine;
 mod owners;
 
 use std::collections::{BTreeSet, HashMap};
@@ -24,11 +25,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use collection::Collection;
+use machine::Machine;
 use owners::Owners;
 
 use super::background::Background;
 use super::gateway::looks_like_gateway;
-use super::host::HostCollector;
 use super::problems::Because;
 use super::{COLLECTORS, Collector, Entry, NetworkCollector, Part, Scope};
 use crate::exporter::config::{CollectorSettings, Config};
@@ -71,9 +72,9 @@ impl Selection {
         meet(&self.collectors, &other.collectors) && meet(&self.instances, &other.instances)
     }
 
-    /// Who asks for certain instances gets these alone.
-    fn asks_for_host(&self) -> bool {
-        self.has_collector("host") && self.instances.is_empty()
+    /// Whether a collector of the machine is asked. Who asks for certain instances gets these alone.
+    fn asks_machine(&self, name: &str) -> bool {
+        self.has_collector(name) && self.instances.is_empty()
     }
 
     fn has_instance(&self, name: &str) -> bool {
@@ -85,7 +86,7 @@ impl Selection {
 #[derive(Debug)]
 pub struct Crew {
     stations: Vec<Arc<Station>>,
-    host: Option<HostStation>,
+    machine: Machine,
     owners: Arc<Owners>,
     managers: Arc<Managers>,
     search: Arc<Mutex<Search>>,
@@ -100,12 +101,6 @@ struct UnderWay {
     /// Whether it is one of the crew before a reload, which nobody joins any more.
     is_former: bool,
     collection: Arc<Collection>,
-}
-
-#[derive(Debug)]
-struct HostStation {
-    timeout: Duration,
-    collector: Arc<Mutex<HostCollector>>,
 }
 
 /// One instance and its collectors.
@@ -170,7 +165,7 @@ impl Station {
                     }
                     (unknown, Work::Asks(tokio::sync::Mutex::new(collector)))
                 }
-                Scope::Host => return None,
+                Scope::Machine { .. } => return None,
             };
             Some(Arc::new(Slot { name: entry.name, settings, unknown, work, last_problems: Mutex::default() }))
         };
@@ -257,18 +252,12 @@ impl Crew {
             let owner = owners.of(instance);
             Arc::new(Station::new(instance, &config.collectors, owner, &background, kept.map(Arc::as_ref)))
         };
-        let host = config.collectors.get("host").filter(|settings| settings.enabled).map(|settings| HostStation {
-            timeout: settings.timeout,
-            collector: former
-                .and_then(|former| Some(Arc::clone(&former.host.as_ref()?.collector)))
-                .unwrap_or_else(|| Arc::new(Mutex::new(HostCollector::new()))),
-        });
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Crew {
             stations: config.instances.iter().map(station).collect(),
             owners,
             managers: former.map_or_else(Arc::default, |former| Arc::clone(&former.managers)),
-            host,
+            machine: Machine::new(config, former.map(|former| &former.machine)),
             search: former.map_or_else(
                 || Arc::new(Mutex::new(Search::new(looks_like_gateway))),
                 |former| Arc::clone(&former.search),
@@ -475,9 +464,9 @@ mod tests {
     }
 
     fn crew(home: &std::path::Path, slots: Vec<Arc<Slot>>) -> Crew {
-        let config = Config::discovered(Vec::new());
+        let mut config = Config::discovered(Vec::new());
+        config.switch_collectors(&COLLECTORS.map(|entry| (entry.name, false)));
         let mut crew = Crew::new(&config, None, Background::inline());
-        crew.host = None;
         let instance = instance_at(home);
         let mut station = Station::new(&instance, &HashMap::new(), None, &Background::inline(), None);
         station.slots = slots;

@@ -1,0 +1,220 @@
+//! The collectors of the machine: one of each for the whole fleet, each a task of its own in every look.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::Selection;
+use super::collection::note_change;
+use crate::exporter::collect::problems::Problems;
+use crate::exporter::collect::{COLLECTORS, Entry, MachineCollector, MachinePart, Scope};
+use crate::exporter::config::{Config, MachineSettings};
+use crate::exporter::snapshot::{CollectorRun, Fleet, Problem, Reason};
+
+/// The collectors of the machine, with what they remember from look to look.
+#[derive(Debug)]
+pub(super) struct Machine {
+    settings: MachineSettings,
+    slots: Vec<Arc<Slot>>,
+}
+
+struct Slot {
+    name: &'static str,
+    timeout: Duration,
+    unknown: fn(Reason) -> MachinePart,
+    collector: Arc<tokio::sync::Mutex<Box<dyn MachineCollector>>>,
+    /// What it could not tell the last time.
+    last_problems: Mutex<Vec<Problem>>,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// The collectors that `config` asks for. Those of `former` go on, where they were made for the same settings.
+    pub(super) fn new(config: &Config, former: Option<&Machine>) -> Machine {
+        let former = former.filter(|former| former.settings == config.machine);
+        let slot = |entry: &Entry| {
+            let settings = config.collectors.get(entry.name).filter(|settings| settings.enabled)?;
+            let Scope::Machine { build, unknown } = entry.scope else {
+                return None;
+            };
+            let kept = former.and_then(|former| former.slots.iter().find(|slot| slot.name == entry.name));
+            Some(Arc::new(Slot {
+                name: entry.name,
+                timeout: settings.timeout,
+                unknown,
+                collector: match kept {
+                    Some(kept) => Arc::clone(&kept.collector),
+                    None => Arc::new(tokio::sync::Mutex::new(build(&config.machine))),
+                },
+                last_problems: Mutex::default(),
+            }))
+        };
+        Machine { settings: config.machine.clone(), slots: COLLECTORS.iter().filter_map(slot).collect() }
+    }
+
+    /// What a look at `selection` has to fill.
+    pub(super) fn cells(&self, selection: &Selection) -> Vec<Cell> {
+        let asked = self.slots.iter().filter(|slot| selection.asks_machine(slot.name));
+        asked.map(|slot| Cell { slot: Arc::clone(slot), answer: OnceLock::new() }).collect()
+    }
+}
+
+/// What one collector of the machine has found in one look.
+#[derive(Debug)]
+pub(super) struct Cell {
+    slot: Arc<Slot>,
+    answer: OnceLock<Answer>,
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    part: MachinePart,
+    problems: Vec<Problem>,
+    took: Duration,
+}
+
+impl Cell {
+    /// Asks the collector, and keeps its answer.
+    pub(super) async fn fill(&self) {
+        let started = Instant::now();
+        let slot = Arc::clone(&self.slot);
+        // In a task of its own, so that a panic ends there.
+        let asked = tokio::spawn(async move { slot.ask(started).await }).await;
+        let answer = asked.unwrap_or_else(|_| {
+            tracing::error!(
+                collector = self.slot.name,
+                "A collector panicked; its readings are unknown. Please report it."
+            );
+            self.slot.unanswered(Reason::Io, started.elapsed())
+        });
+        note_change(&self.slot.last_problems, None, self.slot.name, &answer.problems);
+        let _ = self.answer.set(answer);
+    }
+
+    /// Puts what has been found into `fleet`, if `selection` asks for it.
+    pub(super) fn put_into(&self, fleet: &mut Fleet, selection: &Selection) {
+        if !selection.asks_machine(self.slot.name) {
+            return;
+        }
+        let answer = self.answer.get().cloned();
+        let Answer { part, problems, took } =
+            answer.unwrap_or_else(|| self.slot.unanswered(Reason::Timeout, Duration::ZERO));
+        fleet.machine_runs.push(CollectorRun {
+            collector: self.slot.name.to_owned(),
+            duration_seconds: took.as_secs_f64(),
+            problems,
+        });
+        part.put_into(fleet);
+    }
+}
+
+impl Slot {
+    async fn ask(&self, started: Instant) -> Answer {
+        let deadline = started + self.timeout;
+        let mut problems = Problems::default();
+        // Nobody holds it for longer than this, because who overruns is dropped.
+        let answer = async { self.collector.lock().await.collect(deadline, &mut problems).await };
+        let part = tokio::time::timeout_at(deadline.into(), answer).await;
+        match part {
+            Ok(part) => Answer { part, problems: problems.into_sorted(), took: started.elapsed() },
+            Err(_) => self.unanswered(Reason::Timeout, started.elapsed()),
+        }
+    }
+
+    fn unanswered(&self, reason: Reason, took: Duration) -> Answer {
+        let problem = Problem { reason, subject: self.name.to_owned() };
+        Answer { part: (self.unknown)(reason), problems: vec![problem], took }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::collect::MachineAnswering;
+    use crate::exporter::snapshot::Reading;
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Scripted {
+        Answers,
+        Hangs,
+        Panics,
+    }
+
+    impl MachineCollector for Scripted {
+        fn collect<'a>(&'a mut self, _: Instant, _: &'a mut Problems) -> MachineAnswering<'a> {
+            Box::pin(async move {
+                match self {
+                    Scripted::Answers => MachinePart::Host(Reading::Absent),
+                    Scripted::Hangs => std::future::pending().await,
+                    Scripted::Panics => panic!("a defect in a collector"),
+                }
+            })
+        }
+    }
+
+    fn machine(collector: Scripted) -> Machine {
+        let slot = Slot {
+            name: "host",
+            timeout: Duration::from_millis(20),
+            unknown: |reason| MachinePart::Host(Reading::Unknown(reason)),
+            collector: Arc::new(tokio::sync::Mutex::new(Box::new(collector))),
+            last_problems: Mutex::default(),
+        };
+        Machine { settings: MachineSettings::default(), slots: vec![Arc::new(slot)] }
+    }
+
+    async fn look(machine: &Machine) -> Fleet {
+        let selection = Selection::default();
+        let mut fleet = Fleet::default();
+        for cell in machine.cells(&selection) {
+            cell.fill().await;
+            cell.put_into(&mut fleet, &selection);
+        }
+        fleet
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_is_unknown_and_is_asked_again() {
+        for (collector, reading) in [
+            (Scripted::Answers, Reading::Absent),
+            (Scripted::Hangs, Reading::Unknown(Reason::Timeout)),
+            (Scripted::Panics, Reading::Unknown(Reason::Io)),
+        ] {
+            let machine = machine(collector);
+            for _ in 0..2 {
+                let fleet = look(&machine).await;
+                assert_eq!(fleet.host, reading, "{collector:?}");
+                assert_eq!(fleet.machine_runs.len(), 1);
+                assert_eq!(fleet.machine_runs[0].problems.is_empty(), reading == Reading::Absent);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_does_not_wait_finds_a_timeout() {
+        let (machine, selection) = (machine(Scripted::Answers), Selection::default());
+        let mut fleet = Fleet::default();
+        machine.cells(&selection)[0].put_into(&mut fleet, &selection);
+        assert_eq!(fleet.host, Reading::Unknown(Reason::Timeout));
+        let of_an_instance = Selection { instances: BTreeSet::from(["a".to_owned()]), ..Selection::default() };
+        assert!(machine.cells(&of_an_instance).is_empty());
+    }
+
+    #[test]
+    fn collectors_go_on_after_a_reload_unless_their_settings_have_changed() {
+        let mut config = Config::discovered(Vec::new());
+        let former = Machine::new(&config, None);
+        let is_kept = |machine: &Machine| Arc::ptr_eq(&former.slots[0].collector, &machine.slots[0].collector);
+        assert!(is_kept(&Machine::new(&config, Some(&former))));
+        config.machine.tailscale_socket = Some(PathBuf::from("/elsewhere"));
+        assert!(!is_kept(&Machine::new(&config, Some(&former))));
+        config.switch_collectors(&[("host", false), ("tailscale", false)]);
+        assert!(Machine::new(&config, Some(&former)).slots.is_empty());
+    }
+}
