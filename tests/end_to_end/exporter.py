@@ -22,7 +22,7 @@ ACCEPT_OPENMETRICS = (
 )
 ACCEPT_TEXT = "text/plain;version=0.0.4"
 
-REASONS = {"timeout", "permission", "not_found", "parse", "io", "stale", "unsupported"}
+REASONS = {"timeout", "permission", "not_found", "parse", "io", "bus", "http", "stale", "unsupported"}
 
 
 @dataclasses.dataclass

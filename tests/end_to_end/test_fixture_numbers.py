@@ -296,8 +296,8 @@ def test_everything_about_an_installation_names_it(exporter: Exporter, recorded:
     samples = exporter.scrape_once(exporter.configuration(recorded))
     for name, labels, _ in samples:
         # The exporter itself and the machine are no installation.
-        of_itself = name.startswith(("hermes_exporter_", "hermes_host_", "process_"))
-        if of_itself or labels.get("collector") == "host":
+        of_itself = name.startswith(("hermes_exporter_", "hermes_host_", "hermes_tailscale_", "process_"))
+        if of_itself or labels.get("collector") in ("host", "tailscale"):
             assert "instance" not in labels, f"{name}{labels}"
         else:
             assert labels.get("instance") in homes.NAMES, f"{name}{labels}"
