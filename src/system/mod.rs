@@ -3,6 +3,7 @@
 //! Nothing in this room knows what a Hermes home means, or what Prometheus is. It reads, and never writes:
 //! no file is created, locked or changed by anything in it.
 //!
+//! * [`access`]: who besides its owner may do what with a file.
 //! * [`control_group`]: which systemd unit a process runs in.
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
 //! * [`http`]: one bounded HTTP request over one fresh connection.
@@ -10,11 +11,13 @@
 //! * [`privileges`]: what this process may do beyond the rights of its user.
 //! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
 //! * [`s6`]: what s6 says of a service that it supervises.
+//! * [`sockets`]: which TCP sockets listen, and which process holds them.
 //! * [`sqlite`]: reading somebody else's live SQLite database without leaving a trace.
 //! * [`systemd`]: what the system's manager and those of users say of their units, over D-Bus.
 //! * [`time`]: moments, in the many spellings they are written in.
 //! * [`users`]: user names, home folders and groups from the passwd and group files.
 
+pub mod access;
 pub mod control_group;
 pub mod files;
 pub mod http;
@@ -22,6 +25,7 @@ pub mod owner;
 pub mod privileges;
 pub mod processes;
 pub mod s6;
+pub mod sockets;
 pub mod sqlite;
 pub mod systemd;
 pub mod time;

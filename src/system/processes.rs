@@ -6,10 +6,10 @@
 //! What is not visible here is not gone: under `hidepid`, and from inside another PID namespace, `/proc` leaves
 //! processes out. [`are_hidden`] tells the first; the second shows only in what the process leaves behind.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use procfs::ProcError;
@@ -101,6 +101,20 @@ pub fn find(id: u32) -> Result<Option<Process>, ProcessError> {
     }
 }
 
+/// When the process with this id was started, in clock ticks since boot; `None` where there is none, or only a zombie.
+pub fn start_ticks(id: u32) -> Option<u64> {
+    let content = super::files::read(Path::new(&format!("/proc/{id}/stat"))).ok()??;
+    // The name in parentheses may hold anything, parentheses too.
+    let rest = content.get(content.iter().rposition(|byte| *byte == b')')? + 1..)?;
+    let mut fields = std::str::from_utf8(rest).ok()?.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    // The state is field 3, the start time field 22.
+    fields.nth(18)?.parse().ok()
+}
+
 /// Whether `/proc` hides the processes of others (`hidepid`). Process 1 is always there.
 pub fn are_hidden() -> bool {
     !Path::new("/proc/1").exists()
@@ -141,6 +155,38 @@ impl Process {
     /// The value of a variable in its environment; `None` where it is not set or may not be read.
     pub fn environment_variable(&self, name: &str) -> Option<OsString> {
         self.environment()?.remove(OsStr::new(name))
+    }
+
+    /// The values of variables in its environment, as it was started with; `None` for one that is not set, and for all
+    /// of a process that has ended.
+    pub fn environment_variables<const COUNT: usize>(
+        &self,
+        names: [&str; COUNT],
+    ) -> Result<[Option<OsString>; COUNT], ProcessError> {
+        let id = self.id;
+        let described =
+            || procfs::process::Process::new(i32::try_from(id).unwrap_or(i32::MAX)).and_then(|found| found.environ());
+        let mut environment = match described() {
+            Ok(environment) => environment,
+            Err(ProcError::NotFound(_)) => HashMap::new(),
+            Err(ProcError::Io(error, _)) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+                HashMap::new()
+            }
+            Err(ProcError::PermissionDenied(_)) => return Err(ProcessError::Permission { id }),
+            Err(source) => return Err(ProcessError::Proc { id, source: Box::new(source) }),
+        };
+        Ok(names.map(|name| environment.remove(OsStr::new(name))))
+    }
+
+    /// The file it was started from; `None` where it may not be read.
+    pub fn executable(&self) -> Option<PathBuf> {
+        std::fs::read_link(format!("/proc/{}/exe", self.id)).ok()
+    }
+
+    /// Where to find what this process knows as `path`: it may have another root and other mounts than the caller. Takes
+    /// the right to look into the process.
+    pub fn path_as_seen(&self, path: &Path) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.id)).join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// The user it runs as.
@@ -195,10 +241,19 @@ pub struct Search {
     last_full: Option<Instant>,
     /// The newest process id at the last search.
     newest: Option<u32>,
+    descent: Descent,
+}
+
+/// A process that has been looked at.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    verdict: Verdict,
+    /// The process that had started it, or had inherited it, when it was looked at.
+    parent: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Seen {
+enum Verdict {
     /// It matched.
     Matching,
     /// It did not match, and may still run another program until then.
@@ -210,11 +265,11 @@ enum Seen {
 impl Search {
     /// A search for processes whose arguments satisfy `matches`.
     pub fn new(matches: fn(&[String]) -> bool) -> Self {
-        Search { matches, seen: HashMap::new(), last_full: None, newest: None }
+        Search { matches, seen: HashMap::new(), last_full: None, newest: None, descent: Descent::default() }
     }
 
     fn is_anyone_undecided(&self) -> bool {
-        self.seen.values().any(|seen| matches!(seen, Seen::Undecided { .. }))
+        self.seen.values().any(|seen| matches!(seen.verdict, Verdict::Undecided { .. }))
     }
 
     /// The matching processes that live now.
@@ -223,7 +278,8 @@ impl Search {
         let newest = newest_id();
         if newest.is_some() && newest == self.newest && self.last_full.is_some() && !self.is_anyone_undecided() {
             // Nobody was started since: only those that matched have to be looked at.
-            let matching = self.seen.iter().filter(|(_, seen)| matches!(seen, Seen::Matching)).map(|(id, _)| *id);
+            let matching =
+                self.seen.iter().filter(|(_, seen)| matches!(seen.verdict, Verdict::Matching)).map(|(id, _)| *id);
             let living = matching.filter_map(|id| find(id).ok().flatten());
             return Ok(living.filter(|process| (self.matches)(&process.command_line)).collect());
         }
@@ -236,29 +292,77 @@ impl Search {
         let mut found = Vec::new();
         for id in process_ids()? {
             let known = self.seen.get(&id).copied();
-            if let Some(Seen::Other) = known {
-                seen.insert(id, Seen::Other);
+            if let Some(other @ Seen { verdict: Verdict::Other, .. }) = known {
+                seen.insert(id, other);
                 continue;
             }
             let Some(process) = find(id).ok().flatten() else {
                 continue;
             };
-            let outcome = match known {
+            let parent = process.parent;
+            let verdict = match known.map(|known| known.verdict) {
                 _ if (self.matches)(&process.command_line) => {
                     found.push(process);
-                    Seen::Matching
+                    Verdict::Matching
                 }
-                Some(Seen::Undecided { until }) if now >= until => Seen::Other,
-                Some(Seen::Undecided { until }) => Seen::Undecided { until },
+                Some(Verdict::Undecided { until }) if now >= until => Verdict::Other,
+                Some(Verdict::Undecided { until }) => Verdict::Undecided { until },
                 _ => match UNDECIDED.checked_sub(process.age()) {
-                    Some(left) => Seen::Undecided { until: now + left },
-                    None => Seen::Other,
+                    Some(left) => Verdict::Undecided { until: now + left },
+                    None => Verdict::Other,
                 },
             };
-            seen.insert(id, outcome);
+            seen.insert(id, Seen { verdict, parent });
         }
+        self.descent = Descent::of(&mut seen);
         self.seen = seen;
         Ok(found)
+    }
+
+    /// Who has started or inherited whom, as of the last run.
+    pub fn descent(&self) -> Descent {
+        self.descent.clone()
+    }
+}
+
+/// Who has started or inherited whom.
+#[derive(Debug, Clone, Default)]
+pub struct Descent {
+    /// Parent and child, in order.
+    pairs: Arc<[(u32, u32)]>,
+}
+
+impl Descent {
+    fn of(seen: &mut HashMap<u32, Seen>) -> Descent {
+        let mut pairs: Vec<(u32, u32)> = seen.iter().map(|(id, seen)| (seen.parent, *id)).collect();
+        pairs.sort_unstable();
+        // Somebody else has inherited those whose parent has gone: they are looked at again.
+        let families = pairs.chunk_by_mut(|one, other| one.0 == other.0);
+        let orphaned = families
+            .filter(|family| family.first().is_some_and(|(parent, _)| *parent != 0 && !seen.contains_key(parent)));
+        let mut is_anyone_adopted = false;
+        for (parent, id) in orphaned.flatten() {
+            if let Some(process) = find(*id).ok().flatten() {
+                *parent = process.parent;
+                is_anyone_adopted = true;
+            }
+        }
+        if is_anyone_adopted {
+            for (parent, id) in &pairs {
+                if let Some(seen) = seen.get_mut(id) {
+                    seen.parent = *parent;
+                }
+            }
+            pairs.sort_unstable();
+        }
+        Descent { pairs: pairs.into() }
+    }
+
+    /// The processes that this one has started or inherited.
+    pub fn children_of(&self, parent: u32) -> impl Iterator<Item = u32> {
+        let first = self.pairs.partition_point(|(other, _)| *other < parent);
+        let rest = self.pairs.get(first..).unwrap_or_default().iter();
+        rest.take_while(move |(other, _)| *other == parent).map(|(_, child)| *child)
     }
 }
 
@@ -278,6 +382,38 @@ fn process_ids() -> Result<Vec<u32>, ProcessError> {
         ids.extend(entry.map_err(failed)?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
     }
     Ok(ids)
+}
+
+/// Where systemd keeps the control groups of its units.
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
+
+/// How deep below [`CONTROL_GROUPS`] units are looked for: those of a user manager lie five below.
+const DEEPEST_UNIT: usize = 8;
+
+/// The processes in the control groups of these systemd units, and in the groups below them.
+///
+/// Several managers may have a unit of one name; the processes of all of them are given.
+pub fn in_control_groups(units: &BTreeSet<String>) -> Result<Vec<u32>, ProcessError> {
+    if units.is_empty() { Ok(Vec::new()) } else { in_control_groups_below(Path::new(CONTROL_GROUPS), units) }
+}
+
+fn in_control_groups_below(root: &Path, units: &BTreeSet<String>) -> Result<Vec<u32>, ProcessError> {
+    let mut processes = Vec::new();
+    for entry in walkdir::WalkDir::new(root).max_depth(DEEPEST_UNIT).same_file_system(true) {
+        // Groups come and go while they are walked through.
+        let Ok(entry) = entry else { continue };
+        let is_of_units = |path: &Path| path.iter().any(|part| part.to_str().is_some_and(|part| units.contains(part)));
+        if entry.file_name() == "cgroup.procs" && is_of_units(entry.path()) {
+            let content = match super::files::read(entry.path()) {
+                Ok(content) => content.unwrap_or_default(),
+                Err(super::files::FileError::Permission { .. }) => return Err(ProcessError::Permission { id: 0 }),
+                // A threaded group has no list of processes.
+                Err(_) => continue,
+            };
+            processes.extend(String::from_utf8_lossy(&content).lines().filter_map(|id| id.parse::<u32>().ok()));
+        }
+    }
+    Ok(processes)
 }
 
 /// A lock that somebody holds on a file.
@@ -403,6 +539,62 @@ mod tests {
         assert!(search.run().unwrap().iter().any(|process| process.id == id));
         drop(sleeper);
         assert!(!search.run().unwrap().iter().any(|process| process.id == id));
+    }
+
+    #[test]
+    fn a_search_knows_who_has_started_whom() {
+        let mut search = Search::new(is_sleeper);
+        let sleeper = Sleeper::start();
+        let process = sleeper.process();
+        search.run().unwrap();
+        assert!(search.descent().children_of(std::process::id()).any(|id| id == process.id));
+        assert_eq!(start_ticks(process.id), Some(process.start_ticks));
+        drop(sleeper);
+        assert_eq!(start_ticks(process.id), None);
+    }
+
+    #[test]
+    fn the_processes_of_a_unit_are_those_in_its_control_group_and_below() {
+        let root = tempfile::tempdir().unwrap();
+        for (group, content) in [
+            ("system.slice/a.service", "1\n2\n"),
+            ("system.slice/b.service", "3\n"),
+            ("user.slice/user-7.slice/user@7.service/app.slice/a.service/below", "4\n"),
+        ] {
+            std::fs::create_dir_all(root.path().join(group)).unwrap();
+            std::fs::write(root.path().join(group).join("cgroup.procs"), content).unwrap();
+        }
+        let mut found = in_control_groups_below(root.path(), &BTreeSet::from(["a.service".to_owned()])).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [1, 2, 4]);
+        assert!(in_control_groups(&BTreeSet::new()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_orphan_is_known_by_who_has_inherited_it() {
+        // The shell ends as soon as it has started the sleeper.
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60.25 >/dev/null & echo $!"]).stdout(std::process::Stdio::piped());
+        let mut shell = command.spawn().unwrap();
+        let mut search = Search::new(is_sleeper);
+        let (parent, mut line) = (shell.id(), String::new());
+        use std::io::BufRead;
+        std::io::BufReader::new(shell.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let id: u32 = line.trim().parse().unwrap();
+        search.run().unwrap();
+        // As if it had been seen while the shell was still there.
+        search.seen.insert(id, Seen { verdict: Verdict::Other, parent });
+        shell.wait_with_output().unwrap();
+        search.newest = None;
+        search.run().unwrap();
+        let inherited_by = find(id).unwrap().unwrap().parent;
+        assert_ne!(inherited_by, parent);
+        assert!(search.descent().children_of(inherited_by).any(|child| child == id));
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(id as i32).unwrap(),
+            rustix::process::Signal::KILL,
+        )
+        .unwrap();
     }
 
     #[test]

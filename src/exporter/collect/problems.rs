@@ -8,6 +8,7 @@ use crate::system::http::HttpError;
 use crate::system::http::connect::ConnectError;
 use crate::system::processes::ProcessError;
 use crate::system::s6::S6Error;
+use crate::system::sockets::SocketError;
 use crate::system::sqlite::DatabaseError;
 use crate::system::systemd::ManagerError;
 
@@ -95,6 +96,18 @@ impl Because for ManagerError {
             ManagerError::Timeout => Reason::Timeout,
             ManagerError::Connect { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => Reason::Timeout,
             ManagerError::NoBus { .. } | ManagerError::Connect { .. } | ManagerError::Bus(_) => Reason::Bus,
+        }
+    }
+}
+
+impl Because for SocketError {
+    fn reason(&self) -> Reason {
+        match self {
+            SocketError::Permission { .. } => Reason::Permission,
+            SocketError::TooMany { .. } => Reason::Unsupported,
+            SocketError::Parse { .. } => Reason::Parse,
+            SocketError::File { source, .. } => source.reason(),
+            SocketError::Io { .. } => Reason::Io,
         }
     }
 }
