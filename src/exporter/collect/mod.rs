@@ -15,6 +15,7 @@ pub mod background;
 pub mod credentials;
 pub mod cron;
 pub mod endpoints;
+mod dotenv;
 pub mod engine;
 pub mod gateway;
 mod hermes_config;

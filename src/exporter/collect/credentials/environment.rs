@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::exporter::collect::dotenv::{self, DOTENV};
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::snapshot::{Label, Reading};
 use crate::system::files::Watched;
-
-const SUBJECT: &str = ".env";
 
 /// Keys that Hermes asks for, by the name it knows them by: shown where a file has them and the configuration
 /// names none.
@@ -83,38 +82,25 @@ impl Environment {
             }
             (found, _) => found.map(|found| found.cloned()),
         };
-        problems.reading(SUBJECT, found)
+        problems.reading(DOTENV, found)
     }
 }
 
 /// The wanted keys of the file; of a key that stands there twice the last counts, as it does for Hermes.
 fn parse(content: &[u8], is_wanted: impl Fn(&str) -> bool) -> BTreeMap<Label, bool> {
-    let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
     let mut keys = BTreeMap::new();
-    for line in content.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        let line = String::from_utf8_lossy(line);
-        let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        // A comment never has a wanted key before its first `=`.
-        if let Some((key, value)) = line.split_once('=')
-            && is_wanted(key.trim())
-        {
-            keys.insert(Label::new(key.trim()), is_set(value));
+    // A comment never has a wanted key before its first `=`.
+    dotenv::for_each(content, |key, written| {
+        if is_wanted(key) {
+            keys.insert(Label::new(key), is_set(written));
         }
-    }
+    });
     keys
 }
 
-fn is_set(value: &str) -> bool {
-    let text = value.trim();
-    let text = match text.chars().next() {
-        Some(quote @ ('"' | '\'')) => text.split(quote).nth(1).unwrap_or_default(),
-        // Without the space it would be a value that begins with a `#`.
-        Some('#') if value.starts_with(char::is_whitespace) => "",
-        _ => text,
-    };
+fn is_set(written: &str) -> bool {
     // The asterisks are what an interrupted setup of Hermes leaves behind.
-    !matches!(text.trim(), "" | "***")
+    !matches!(dotenv::value(written).trim(), "" | "***")
 }
 
 #[cfg(test)]
@@ -204,7 +190,7 @@ mod tests {
     fn a_file_that_can_not_be_read_is_unknown_also_for_what_is_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(".env")).unwrap();
-        let problem = Problem { reason: Reason::Unsupported, subject: SUBJECT.to_owned() };
+        let problem = Problem { reason: Reason::Unsupported, subject: DOTENV.to_owned() };
         let unknown = (Reading::Unknown(Reason::Unsupported), vec![problem]);
         assert_eq!(look(folder.path(), None), unknown);
         assert_eq!(look(folder.path(), Some(&["A"])), unknown);

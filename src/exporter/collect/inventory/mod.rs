@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::hermes_config::CONFIG;
 use super::kept::{Freshness, Kept};
 use super::problems::Problems;
 use super::{Collector, Look, Part};
@@ -26,7 +27,6 @@ use config::ConfigFacts;
 use databases::{Boards, StoreTables};
 use pairing::Pairings;
 
-const CONFIG: &str = "config.yaml";
 const WEBHOOKS: &str = "webhook_subscriptions.json";
 const DEAD_TARGETS: &str = "gateway/dead_targets.json";
 const UPDATE: &str = ".update_check";
