@@ -46,7 +46,7 @@ step "licences, sources and duplicates of dependencies"
 command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
 cargo deny --locked check bans licenses sources
 
-install_missing python3=python3 prometheus=prometheus setpriv=util-linux
+install_missing python3=python3 prometheus=prometheus setpriv=util-linux nsenter=util-linux ip=iproute2
 environment=target/test-environment
 python="$PWD/$environment/bin/python"
 if ! "$python" -c 'import hermes_cli, time_machine, prometheus_client, pytest' 2>/dev/null; then

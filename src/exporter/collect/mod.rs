@@ -7,8 +7,9 @@
 //! * [`engine`]: runs the collectors of all instances at once, and gives up on those that overrun.
 //! * [`background`]: work that is too long for a scrape.
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
-//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`endpoints`], [`gateway`], [`home`], [`host`],
-//!   [`inventory`], [`sessions`], [`tailscale`], [`units`].
+//! * [`programs`]: which of Hermes' programs run, for which home, and what they have started.
+//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`], [`home`],
+//!   [`host`], [`inventory`], [`sessions`], [`tailscale`], [`units`].
 
 pub mod activity;
 pub mod background;
@@ -17,6 +18,7 @@ pub mod cron;
 pub mod endpoints;
 mod dotenv;
 pub mod engine;
+pub mod exposure;
 pub mod gateway;
 mod hermes_config;
 pub mod home;
@@ -24,6 +26,7 @@ pub mod host;
 pub mod inventory;
 mod kept;
 pub mod problems;
+pub mod programs;
 #[cfg(test)]
 mod sample_homes;
 pub mod sessions;
@@ -53,6 +56,10 @@ pub struct Look<'a> {
     pub instance: &'a Instance,
     /// The gateway processes on this machine.
     pub gateways: &'a gateway::GatewayProcesses,
+    /// Hermes' programs on this machine, gateways and others, and what they have started.
+    pub programs: &'a programs::HermesPrograms,
+    /// The sockets that listen on this machine.
+    pub sockets: &'a exposure::Sockets,
     /// Where work goes that is too long for a scrape.
     pub background: &'a Background,
 }
@@ -135,6 +142,7 @@ pub enum Part {
     Home(Reading<Arc<snapshot::home::Home>>),
     Units(Reading<Arc<snapshot::units::Units>>),
     Endpoints(Reading<Arc<snapshot::endpoints::Endpoints>>),
+    Exposure(Reading<Arc<snapshot::exposure::Exposure>>),
 }
 
 impl Part {
@@ -150,6 +158,7 @@ impl Part {
             Part::Home(reading) => snapshot.home = reading,
             Part::Units(reading) => snapshot.units = reading,
             Part::Endpoints(reading) => snapshot.endpoints = reading,
+            Part::Exposure(reading) => snapshot.exposure = reading,
         }
     }
 }
@@ -199,7 +208,7 @@ const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 11] = [
+pub const COLLECTORS: [Entry; 12] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -288,6 +297,16 @@ pub const COLLECTORS: [Entry; 11] = [
         scope: Scope::Network {
             build: |instance, _| Box::new(endpoints::EndpointsCollector::new(instance)),
             unknown: |reason| Part::Endpoints(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "exposure",
+        reads: "the ports that the instance's processes listen on",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Instance {
+            build: |instance, _| Box::new(exposure::ExposureCollector::new(instance)),
+            unknown: |reason| Part::Exposure(Reading::Unknown(reason)),
         },
     },
     Entry {

@@ -664,6 +664,28 @@ pub static FAMILIES: &[Family] = &[
                 put(sink, &[name], &probe.access.map(|access| access == Access::Login));
             });
         }),
+    // Exposure and guardrails.
+    gauge(
+        "hermes_listener",
+        &["port", "scope", "program"],
+        "1 for a TCP port that a process of the installation listens on; scope: loopback, private, tailscale or public, the last also for every address",
+    )
+    .instance(|snapshot, sink| {
+        let exposure = snapshot.exposure.known();
+        for listener in exposure.and_then(|exposure| exposure.listeners.known()).into_iter().flatten() {
+            sink.sample(&[&listener.port.to_string(), listener.scope.as_str(), listener.program.as_str()], Number::Whole(1));
+        }
+    }),
+    gauge(
+        "hermes_guardrail_ok",
+        &["guardrail"],
+        "1 when the guardrail is in place: private_listeners",
+    )
+    .instance(|snapshot, sink| {
+        if let Reading::Known(exposure) = &snapshot.exposure {
+            put(sink, &["private_listeners"], &exposure.private_listeners);
+        }
+    }),
     // The host.
     gauge("hermes_host_cpus", &[], "Processors of this machine")
         .host(|fleet, sink| of_host(fleet, |host| sink.sample(&[], host.cpus.into()))),

@@ -14,6 +14,7 @@ pub mod activity;
 pub mod credentials;
 pub mod cron;
 pub mod endpoints;
+pub mod exposure;
 pub mod gateway;
 pub mod home;
 pub mod host;
@@ -219,6 +220,9 @@ pub struct Snapshot {
     /// Whether the configured endpoints answer.
     #[serde(default)]
     pub endpoints: Reading<Arc<endpoints::Endpoints>>,
+    /// The ports that its processes listen on.
+    #[serde(default)]
+    pub exposure: Reading<Arc<exposure::Exposure>>,
 }
 
 /// One look at the whole fleet.

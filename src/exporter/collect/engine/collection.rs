@@ -14,8 +14,10 @@ use tokio::task::JoinSet;
 
 use super::machine::Cell;
 use super::{Crew, Selection, Slot, Station, Work};
+use crate::exporter::collect::exposure::Sockets;
 use crate::exporter::collect::gateway::GatewayProcesses;
 use crate::exporter::collect::problems::{Problems, display_chain};
+use crate::exporter::collect::programs::HermesPrograms;
 use crate::exporter::collect::{Look, NetworkLook, Part};
 use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Problem, Reading, Reason, Snapshot};
 use crate::system::owner::{Owner, OwnerError};
@@ -38,6 +40,8 @@ pub(super) struct Collection {
     started: Instant,
     now: Timestamp,
     gateways: GatewayProcesses,
+    programs: Arc<HermesPrograms>,
+    sockets: Sockets,
     managers: Arc<Managers>,
     runs: Vec<Run>,
     shares: Vec<Share>,
@@ -84,11 +88,14 @@ impl Collection {
         let seats = shares.len().min(crew.most_runners);
         let is_anyone_asked = runs.iter().any(|run| !run.asked.is_empty());
         let parts = [!shares.is_empty(), is_anyone_asked];
+        let programs = Arc::new(HermesPrograms::new(Arc::clone(&crew.search)));
         let collection = Arc::new(Collection {
             selection: selection.clone(),
             started: Instant::now(),
             now,
-            gateways: GatewayProcesses::new(Arc::clone(&crew.search)),
+            gateways: GatewayProcesses::new(Arc::clone(&programs)),
+            programs,
+            sockets: Sockets::default(),
             managers: Arc::clone(&crew.managers),
             seats: (0..seats).map(|_| Mutex::new(None)).collect(),
             next: AtomicUsize::new(0),
@@ -347,6 +354,8 @@ impl Collection {
             now: self.now,
             instance: &run.station.instance,
             gateways: &self.gateways,
+            programs: &self.programs,
+            sockets: &self.sockets,
             background: &run.station.background,
         };
         let part = collector.collect(&look, &mut problems);
@@ -517,6 +526,7 @@ impl Run {
             home: Reading::Absent,
             units: Reading::Absent,
             endpoints: Reading::Absent,
+            exposure: Reading::Absent,
         };
         for index in asked {
             let (slot, cell) = (self.slot(index), &self.cells[index]);

@@ -29,15 +29,14 @@ use machine::Machine;
 use owners::Owners;
 
 use super::background::Background;
-use super::gateway::looks_like_gateway;
 use super::problems::Because;
+use super::programs::ProgramSearch;
 use super::{COLLECTORS, Collector, Entry, NetworkCollector, Part, Scope};
 use crate::exporter::config::{CollectorSettings, Config};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::{Fleet, Identity, Problem, Reason, Source};
 use crate::system::files;
 use crate::system::owner::Owner;
-use crate::system::processes::Search;
 use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
 use crate::system::users;
@@ -89,7 +88,7 @@ pub struct Crew {
     machine: Machine,
     owners: Arc<Owners>,
     managers: Arc<Managers>,
-    search: Arc<Mutex<Search>>,
+    search: Arc<Mutex<ProgramSearch>>,
     most_runners: usize,
     under_way: Mutex<Vec<UnderWay>>,
 }
@@ -258,10 +257,7 @@ impl Crew {
             owners,
             managers: former.map_or_else(Arc::default, |former| Arc::clone(&former.managers)),
             machine: Machine::new(config, former.map(|former| &former.machine)),
-            search: former.map_or_else(
-                || Arc::new(Mutex::new(Search::new(looks_like_gateway))),
-                |former| Arc::clone(&former.search),
-            ),
+            search: former.map(|former| Arc::clone(&former.search)).unwrap_or_default(),
             // Twice the processors: half of the runners may wait for a disk while the others compute.
             most_runners: 2 * cores,
             // They hold collectors that were taken over, so that a look must wait for them.

@@ -28,7 +28,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use process::{GatewayProcesses, looks_like_gateway};
+pub use process::GatewayProcesses;
 
 use super::problems::Problems;
 use super::{Collector, Look, Part};
@@ -211,15 +211,15 @@ fn platform(record: &PlatformRecord) -> Platform {
 mod tests {
     use super::*;
     use crate::exporter::collect::background::Background;
+    use crate::exporter::collect::exposure::Sockets;
+    use crate::exporter::collect::programs::HermesPrograms;
     use crate::exporter::instance::tests::instance_at;
     use crate::exporter::snapshot::Problem;
     use crate::exporter::snapshot::gateway::{GatewayState, Manager};
-    use crate::system::processes::Search;
     use crate::system::time::Timestamp;
     use pretender::Pretender;
     use serde_json::json;
     use std::path::{Path, PathBuf};
-    use std::sync::Mutex;
     use std::time::{Duration, SystemTime};
 
     /// A root home with a profile called `coder`.
@@ -279,9 +279,18 @@ mod tests {
 
     fn see(home: &Path) -> (Reading<Arc<Gateway>>, Vec<Problem>) {
         let instance = instance_at(home);
-        let gateways = GatewayProcesses::new(Arc::new(Mutex::new(Search::new(looks_like_gateway))));
+        let programs = Arc::new(HermesPrograms::default());
+        let gateways = GatewayProcesses::new(Arc::clone(&programs));
+        let sockets = Sockets::default();
         let background = Background::inline();
-        let look = Look { now: Timestamp::now(), instance: &instance, gateways: &gateways, background: &background };
+        let look = Look {
+            now: Timestamp::now(),
+            instance: &instance,
+            gateways: &gateways,
+            programs: &programs,
+            sockets: &sockets,
+            background: &background,
+        };
         let mut problems = Problems::default();
         let gateway = GatewayCollector::new(&instance).gateway(&look, &mut problems);
         (gateway, problems.into_sorted())

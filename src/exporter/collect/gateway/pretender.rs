@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::looks_like_gateway;
+use crate::exporter::collect::programs::looks_like_gateway;
 use crate::system::processes;
 
 /// A process with the arguments of a gateway: `cat`, waiting for a FIFO called `gateway`.

@@ -1,0 +1,302 @@
+//! Which of Hermes' programs run on this machine, which home each of them serves, and what they have started.
+//!
+//! A program is recognised by its arguments; its home follows from its environment and `-p NAME`. What it has started
+//! belongs to the same home, unless that is a program of Hermes for another one: a gateway also starts workers for
+//! other profiles. A process whose ancestors have ended belongs to nobody any more.
+//!
+//! Whether a gateway is *up* is not judged here: see [`super::gateway`].
+
+mod command_line;
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+pub use command_line::{ProgramKind, file_name, looks_like_gateway, recognise, script};
+
+use super::problems::Because;
+use crate::exporter::snapshot::Reason;
+use crate::system::processes::{self, Descent, Process, Search};
+
+/// The most processes of one home that are looked at.
+pub const MOST_PROCESSES: usize = 4_096;
+
+/// The search for Hermes' programs, with what it remembers from look to look.
+#[derive(Debug)]
+pub struct ProgramSearch {
+    search: Search,
+    /// The homes of living programs: their environment does not change.
+    homes: HashMap<(u32, u64), (Vec<String>, PathBuf)>,
+}
+
+impl Default for ProgramSearch {
+    fn default() -> Self {
+        ProgramSearch { search: Search::new(command_line::looks_like_hermes), homes: HashMap::new() }
+    }
+}
+
+impl ProgramSearch {
+    fn run(&mut self) -> Result<Found, Reason> {
+        let processes = self.search.run().map_err(|error| error.reason())?;
+        let mut homes = HashMap::with_capacity(processes.len());
+        let mut found = Found { descent: self.search.descent(), ..Found::default() };
+        for process in processes {
+            let Some(kind) = recognise(&process.command_line) else {
+                continue;
+            };
+            let life = (process.id, process.start_ticks);
+            let known = self.homes.remove(&life).filter(|(command_line, _)| *command_line == process.command_line);
+            let home = known.map(|(_, home)| home).or_else(|| home_of(&process));
+            let folder = home.as_deref().map_or(Err(Refused), |home| folder_as_seen(&process, home));
+            if let Some(home) = home {
+                homes.insert(life, (process.command_line.clone(), home));
+            }
+            match folder {
+                Ok(Some(folder)) => {
+                    found.served.insert(process.id, folder);
+                    found.by_home.entry(folder).or_default().push((process, kind));
+                }
+                Ok(None) => {}
+                Err(Refused) => {
+                    if let Some(user) = process.user() {
+                        found.unreadable.entry(user).or_default().push((process, kind));
+                    }
+                }
+            }
+        }
+        self.homes = homes;
+        Ok(found)
+    }
+}
+
+/// What a search has found, with the rights of whoever has made it.
+#[derive(Debug, Default)]
+struct Found {
+    by_home: HashMap<FolderIdentity, Vec<(Process, ProgramKind)>>,
+    /// The home that each program serves.
+    served: HashMap<u32, FolderIdentity>,
+    /// Programs whose environment could not be read, by their user, any of whose homes they may serve.
+    unreadable: HashMap<u32, Vec<(Process, ProgramKind)>>,
+    descent: Descent,
+}
+
+/// The programs of one home.
+#[derive(Debug, Default)]
+struct OfHome<'a> {
+    programs: Vec<&'a (Process, ProgramKind)>,
+    /// Programs of its owner whose environment may not be read, so that they may serve it or not.
+    is_any_unreadable: bool,
+}
+
+/// Device and inode: the same folder under any name.
+type FolderIdentity = (u64, u64);
+
+/// Hermes' programs on this machine and the homes they serve; found out once per look, when first asked.
+#[derive(Debug, Default)]
+pub struct HermesPrograms {
+    search: Arc<Mutex<ProgramSearch>>,
+    found: OnceLock<Result<Found, Reason>>,
+}
+
+impl HermesPrograms {
+    /// A look that uses `search`, which remembers what it has seen before.
+    pub fn new(search: Arc<Mutex<ProgramSearch>>) -> Self {
+        HermesPrograms { search, found: OnceLock::new() }
+    }
+
+    /// The living gateways that serve `home`; the error is why that can not be told.
+    pub fn gateways_of(&self, home: &Path) -> Result<Vec<Process>, Reason> {
+        let of_home = self.of_home(home, |kind| kind == ProgramKind::Gateway)?;
+        if of_home.programs.is_empty() && of_home.is_any_unreadable {
+            return Err(Reason::Permission);
+        }
+        Ok(of_home.programs.into_iter().map(|(process, _)| process.clone()).collect())
+    }
+
+    /// The processes of `home`: its programs, and all that they have started; the error is why that can not be told.
+    pub fn processes_of(&self, home: &Path) -> Result<Vec<u32>, Reason> {
+        let of_home = self.of_home(home, |_| true)?;
+        if of_home.is_any_unreadable {
+            return Err(Reason::Permission);
+        }
+        let found = self.found()?;
+        let own = folder_identity(home);
+        let mut processes: Vec<u32> = of_home.programs.iter().map(|(process, _)| process.id).collect();
+        let mut seen: HashSet<u32> = processes.iter().copied().collect();
+        let mut next = 0;
+        while let Some(parent) = processes.get(next) {
+            for child in found.descent.children_of(*parent) {
+                let is_anothers = found.served.get(&child).is_some_and(|home| Some(*home) != own);
+                if !is_anothers && seen.insert(child) {
+                    processes.push(child);
+                }
+            }
+            next += 1;
+            if processes.len() > MOST_PROCESSES {
+                return Err(Reason::Unsupported);
+            }
+        }
+        Ok(processes)
+    }
+
+    fn of_home(&self, home: &Path, is_wanted: fn(ProgramKind) -> bool) -> Result<OfHome<'_>, Reason> {
+        let found = self.found()?;
+        let Ok(metadata) = std::fs::metadata(home) else {
+            return Ok(OfHome::default());
+        };
+        let folder = (metadata.dev(), metadata.ino());
+        let is_wanted = |program: &&(Process, ProgramKind)| is_wanted(program.1);
+        let programs = found.by_home.get(&folder).into_iter().flatten().filter(is_wanted).collect();
+        let mut of_home = OfHome { programs, is_any_unreadable: false };
+        for program in found.unreadable.get(&metadata.uid()).into_iter().flatten().filter(is_wanted) {
+            // Whoever has searched may have had other rights than who asks.
+            match home_of(&program.0).map_or(Err(Refused), |home| folder_as_seen(&program.0, &home)) {
+                Ok(served) if served == Some(folder) => of_home.programs.push(program),
+                Ok(_) => {}
+                // It may have ended since.
+                Err(Refused) => of_home.is_any_unreadable |= processes::start_ticks(program.0.id).is_some(),
+            }
+        }
+        Ok(of_home)
+    }
+
+    fn found(&self) -> Result<&Found, Reason> {
+        let found = self.found.get_or_init(|| self.search.lock().unwrap_or_else(PoisonError::into_inner).run());
+        found.as_ref().map_err(|reason| *reason)
+    }
+}
+
+/// The home a program serves, as far as its environment may be read.
+fn home_of(process: &Process) -> Option<PathBuf> {
+    let base = match process.environment_variable("HERMES_HOME") {
+        Some(home) if !home.is_empty() => PathBuf::from(home),
+        _ => PathBuf::from(process.environment_variable("HOME")?).join(".hermes"),
+    };
+    let home = match command_line::profile_argument(&process.command_line) {
+        None => base,
+        Some(profile) => {
+            let is_profile = base.parent().and_then(Path::file_name).is_some_and(|parent| parent == "profiles");
+            let root = if is_profile { base.parent()?.parent()?.to_owned() } else { base };
+            if profile == "default" { root } else { root.join("profiles").join(profile) }
+        }
+    };
+    Some(home)
+}
+
+/// It may not be looked at.
+#[derive(Debug, Clone, Copy)]
+struct Refused;
+
+/// The folder that a program means by `path`; `None` where there is none. In a container the same path is another
+/// folder than here.
+fn folder_as_seen(process: &Process, path: &Path) -> Result<Option<FolderIdentity>, Refused> {
+    match std::fs::metadata(process.path_as_seen(path)) {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Refused),
+        Err(_) => Ok(None),
+    }
+}
+
+fn folder_identity(path: &Path) -> Option<FolderIdentity> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::owner::{Identity, Owner};
+    use crate::system::privileges::Privileges;
+    use std::process::{Child, Command, Stdio};
+
+    /// A shell with the name and arguments of a Hermes program, with all that it starts.
+    struct Stand(Child);
+
+    impl Stand {
+        fn start(home: &Path, script: &str, subcommand: &str) -> Stand {
+            use std::os::unix::process::CommandExt;
+            let mut command = Command::new("sh");
+            command.arg0("hermes").args(["-c", script, subcommand]).env("HERMES_HOME", home);
+            Stand(command.stdin(Stdio::piped()).process_group(0).spawn().unwrap())
+        }
+    }
+
+    impl Drop for Stand {
+        fn drop(&mut self) {
+            let group = rustix::process::Pid::from_child(&self.0);
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let _ = self.0.wait();
+        }
+    }
+
+    fn wait_for<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+        loop {
+            match attempt() {
+                Some(found) => return found,
+                None => std::thread::yield_now(),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_program_has_started_is_of_its_home_unless_it_serves_another() {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        // A worker for the other home, under the name of Hermes.
+        let worker = other.path().join("hermes");
+        std::os::unix::fs::symlink("/bin/sh", &worker).unwrap();
+        let script = format!(
+            "sleep 60.5 & HERMES_HOME={} {} -c 'sleep 60.5; :' dashboard & wait",
+            other.path().display(),
+            worker.display()
+        );
+        let gateway = Stand::start(home.path(), &script, "gateway");
+        let search: Arc<Mutex<ProgramSearch>> = Arc::default();
+        let look = || HermesPrograms::new(Arc::clone(&search));
+        let names = |home: &Path| {
+            let processes = look().processes_of(home).unwrap();
+            let find = |id: &u32| processes::find(*id).ok().flatten().map(|process| process.command_line);
+            let mut names: Vec<String> =
+                processes.iter().filter_map(find).filter_map(|words| words.first().cloned()).collect();
+            names.sort();
+            names
+        };
+        let worker = worker.display().to_string();
+        wait_for(|| Some(()).filter(|()| names(other.path()) == [&worker, "sleep"]));
+        wait_for(|| Some(()).filter(|()| names(home.path()).iter().any(|name| name == "sleep")));
+        assert_eq!(names(home.path()), ["hermes", "sleep"]);
+        assert_eq!(look().gateways_of(other.path()).unwrap(), [], "a dashboard is no gateway");
+        drop(gateway);
+        assert_eq!(look().processes_of(home.path()).unwrap(), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn each_asks_with_their_own_rights_whoever_has_searched() {
+        if !Privileges::of_this_process().can_take_identities() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let gateway = Stand::start(home.path(), "read line", "gateway");
+        let search: Arc<Mutex<ProgramSearch>> = Arc::default();
+        let look = || Arc::new(HermesPrograms::new(Arc::clone(&search)));
+        wait_for(|| Some(()).filter(|()| !look().gateways_of(home.path()).unwrap().is_empty()));
+        let stranger = Owner::new(Identity { user: 12_345, group: 12_345, groups: Vec::new() });
+        // Its home is known from the look before, and may still not be followed by everybody.
+        for searcher in [Some(&stranger), None] {
+            let programs = look();
+            let (asked, path) = (Arc::clone(&programs), home.path().to_owned());
+            let ask = move || (asked.gateways_of(&path).map(|found| found.len()), asked.processes_of(&path));
+            let asked_by_stranger = || stranger.run_blocking(ask.clone()).unwrap();
+            let refused = (Err(Reason::Permission), Err(Reason::Permission));
+            let seen = (Ok(1), Ok(vec![gateway.0.id()]));
+            if searcher.is_some() {
+                assert_eq!(asked_by_stranger(), refused);
+                assert_eq!(ask(), seen, "what a stranger has searched");
+            } else {
+                assert_eq!(ask(), seen);
+                // What is known to one is known to all: it is told in numbers, and not what it is.
+                assert_eq!(asked_by_stranger(), seen);
+            }
+        }
+    }
+}

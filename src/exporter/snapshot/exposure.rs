@@ -1,0 +1,52 @@
+//! Who can reach an instance over the network: the ports that its processes listen on.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Label, Reading};
+
+/// The ports that an instance's processes listen on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// Every port, by port, scope and program, each combination once; unknown where the sockets of one of its
+    /// processes could not be looked at.
+    pub listeners: Reading<Vec<Listener>>,
+    /// Whether none of them can be reached from the internet. One that can be is enough to know that it is not so.
+    pub private_listeners: Reading<bool>,
+}
+
+/// A port that is listened on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Listener {
+    /// The TCP port.
+    pub port: u16,
+    /// From where it can be reached.
+    pub scope: Scope,
+    /// The program that listens: a fixed word for Hermes' own, else the file name of the executable or script.
+    pub program: Label,
+}
+
+/// From where an address can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// From this machine alone.
+    Loopback,
+    /// From a private network (RFC 1918), the link, or a site with unique local addresses.
+    Private,
+    /// From the tailnet.
+    Tailscale,
+    /// From anywhere: a public address, or every address that the machine has.
+    Public,
+}
+
+impl Scope {
+    /// The word used in labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Loopback => "loopback",
+            Scope::Private => "private",
+            Scope::Tailscale => "tailscale",
+            Scope::Public => "public",
+        }
+    }
+}
