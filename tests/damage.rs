@@ -25,9 +25,14 @@ fn after(damage: impl FnOnce(&Path)) -> Snapshot {
 
 /// Asserts that of all collectors just this one has this problem.
 fn assert_only(snapshot: &Snapshot, collector: &str, reason: Reason, subject: &str) {
+    assert_only_of(snapshot, &[collector], reason, subject);
+}
+
+/// Asserts that of all collectors just these have this problem.
+fn assert_only_of(snapshot: &Snapshot, collectors: &[&str], reason: Reason, subject: &str) {
     for run in &snapshot.collectors {
-        let expected =
-            if run.collector == collector { vec![Problem { reason, subject: subject.to_owned() }] } else { Vec::new() };
+        let is_expected = collectors.contains(&run.collector.as_str());
+        let expected = if is_expected { vec![Problem { reason, subject: subject.to_owned() }] } else { Vec::new() };
         assert_eq!(run.problems, expected, "{}", run.collector);
     }
 }
@@ -265,7 +270,16 @@ fn special_files_in_place_of_ordinary_ones() {
         std::fs::remove_file(home.join("config.yaml")).unwrap();
         std::fs::create_dir(home.join("config.yaml")).unwrap();
     });
-    assert_only(&snapshot, "inventory", Reason::Unsupported, "config.yaml");
+    assert_only_of(&snapshot, &["inventory", "guardrails"], Reason::Unsupported, "config.yaml");
+}
+
+#[test]
+fn a_damaged_configuration_is_unknown_to_those_who_read_it() {
+    let snapshot = after(|home| overwrite(home.join("config.yaml"), b"approvals: [unclosed\n"));
+    assert_only_of(&snapshot, &["inventory", "guardrails"], Reason::Parse, "config.yaml");
+    let guardrails = snapshot.guardrails.known().unwrap();
+    assert_eq!(guardrails.approvals_enforced, Reading::Unknown(Reason::Parse));
+    assert_eq!(guardrails.secrets_private, Reading::Known(true));
 }
 
 #[test]

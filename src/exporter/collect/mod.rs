@@ -8,18 +8,19 @@
 //! * [`background`]: work that is too long for a scrape.
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
 //! * [`programs`]: which of Hermes' programs run, for which home, and what they have started.
-//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`], [`home`],
-//!   [`host`], [`inventory`], [`sessions`], [`tailscale`], [`units`].
+//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`],
+//!   [`guardrails`], [`home`], [`host`], [`inventory`], [`sessions`], [`tailscale`], [`units`].
 
 pub mod activity;
 pub mod background;
 pub mod credentials;
 pub mod cron;
-pub mod endpoints;
 mod dotenv;
+pub mod endpoints;
 pub mod engine;
 pub mod exposure;
 pub mod gateway;
+pub mod guardrails;
 mod hermes_config;
 pub mod home;
 pub mod host;
@@ -143,6 +144,7 @@ pub enum Part {
     Units(Reading<Arc<snapshot::units::Units>>),
     Endpoints(Reading<Arc<snapshot::endpoints::Endpoints>>),
     Exposure(Reading<Arc<snapshot::exposure::Exposure>>),
+    Guardrails(Reading<Arc<snapshot::guardrails::Guardrails>>),
 }
 
 impl Part {
@@ -159,6 +161,7 @@ impl Part {
             Part::Units(reading) => snapshot.units = reading,
             Part::Endpoints(reading) => snapshot.endpoints = reading,
             Part::Exposure(reading) => snapshot.exposure = reading,
+            Part::Guardrails(reading) => snapshot.guardrails = reading,
         }
     }
 }
@@ -208,7 +211,7 @@ const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 12] = [
+pub const COLLECTORS: [Entry; 13] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -307,6 +310,16 @@ pub const COLLECTORS: [Entry; 12] = [
         scope: Scope::Instance {
             build: |instance, _| Box::new(exposure::ExposureCollector::new(instance)),
             unknown: |reason| Part::Exposure(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "guardrails",
+        reads: "safety settings and the modes of files",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Instance {
+            build: |instance, _| Box::new(guardrails::GuardrailsCollector::new(instance)),
+            unknown: |reason| Part::Guardrails(Reading::Unknown(reason)),
         },
     },
     Entry {

@@ -679,11 +679,14 @@ pub static FAMILIES: &[Family] = &[
     gauge(
         "hermes_guardrail_ok",
         &["guardrail"],
-        "1 when the guardrail is in place: private_listeners",
+        "1 when the guardrail is in place: private_listeners, approvals_enforced, secrets_redacted, pii_redacted, home_private or secrets_private",
     )
     .instance(|snapshot, sink| {
         if let Reading::Known(exposure) = &snapshot.exposure {
             put(sink, &["private_listeners"], &exposure.private_listeners);
+        }
+        for (name, reading) in snapshot.guardrails.known().into_iter().flat_map(|guardrails| guardrails.named()) {
+            put(sink, &[name], reading);
         }
     }),
     // The host.

@@ -16,6 +16,7 @@ pub mod cron;
 pub mod endpoints;
 pub mod exposure;
 pub mod gateway;
+pub mod guardrails;
 pub mod home;
 pub mod host;
 pub mod inventory;
@@ -223,6 +224,9 @@ pub struct Snapshot {
     /// The ports that its processes listen on.
     #[serde(default)]
     pub exposure: Reading<Arc<exposure::Exposure>>,
+    /// Safety settings and file modes.
+    #[serde(default)]
+    pub guardrails: Reading<Arc<guardrails::Guardrails>>,
 }
 
 /// One look at the whole fleet.

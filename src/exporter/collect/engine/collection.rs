@@ -527,6 +527,7 @@ impl Run {
             units: Reading::Absent,
             endpoints: Reading::Absent,
             exposure: Reading::Absent,
+            guardrails: Reading::Absent,
         };
         for index in asked {
             let (slot, cell) = (self.slot(index), &self.cells[index]);
