@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::endpoint::Endpoint;
 use super::snapshot::Thresholds;
 use super::snapshot::units::ManagerKind;
+use crate::system::users;
 
 /// One Hermes installation.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +86,15 @@ impl Instance {
     /// The path of something in the home.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.home.join(relative)
+    }
+
+    /// The id of the user it belongs to: the one that it was configured with, else the one this program runs as. `None`
+    /// where there is no user of that name.
+    pub fn user_id(&self) -> Option<u32> {
+        match &self.user {
+            Some(name) => users::named(name).map(|user| user.id),
+            None => Some(rustix::process::geteuid().as_raw()),
+        }
     }
 
     /// The profile that the home holds: `<root>/profiles/<name>` is a profile, everything else is `default`.

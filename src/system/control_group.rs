@@ -1,9 +1,9 @@
-//! Control groups: which systemd unit a process runs in, by the path of its group.
+//! Control groups: which systemd unit a process runs in, and which processes run in a unit, by the path of the group.
 //!
 //! systemd gives every unit a group of its own name, below the slices it is in. The path is read as it is written:
 //! whether that systemd still knows the unit is not asked here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::files::{self, FileError};
 
@@ -31,6 +31,68 @@ pub fn unit(process: u32) -> Result<Option<Unit>, FileError> {
     let content = files::read(&PathBuf::from(format!("/proc/{process}/cgroup")))?.unwrap_or_default();
     Ok(unit_in(&String::from_utf8_lossy(&content)))
 }
+
+/// Where systemd has its groups: under version 2, and beside version 1 under either of two names.
+const ROOTS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
+
+/// The processes in the group of a unit and in the groups below it; none where it does not run.
+///
+/// Looked for is where systemd puts units by itself; a unit with a `Slice=` of its own is not found.
+pub fn processes_in(unit: &str, of: Owner) -> Result<Vec<u32>, FileError> {
+    let mut processes = Vec::new();
+    for root in ROOTS {
+        processes.extend(processes_below(Path::new(root), unit, of)?);
+    }
+    Ok(processes)
+}
+
+/// Whose unit it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The system's manager's.
+    System,
+    /// That of the manager of the user with this id.
+    User(u32),
+}
+
+fn processes_below(root: &Path, unit: &str, of: Owner) -> Result<Vec<u32>, FileError> {
+    // The instances of a template have a slice of their own.
+    let template = unit.split_once('@').map(|(template, _)| template.replace('-', "\\x2d"));
+    let slice = |outer: &str| match &template {
+        Some(template) => format!("{outer}.slice/{outer}-{template}.slice"),
+        None => format!("{outer}.slice"),
+    };
+    let groups = match of {
+        Owner::System => vec![root.join(slice("system"))],
+        Owner::User(user) => {
+            let manager = root.join(format!("user.slice/user-{user}.slice/user@{user}.service"));
+            ["app", "session", "background"].iter().map(|outer| manager.join(slice(outer))).collect()
+        }
+    };
+    let mut processes = Vec::new();
+    for group in groups {
+        for entry in walkdir::WalkDir::new(group.join(unit)).max_depth(DEEPEST_GROUP).same_file_system(true) {
+            // Groups come and go while they are walked through; most often there is none.
+            let Ok(entry) = entry else { continue };
+            if entry.file_name() == "cgroup.procs" {
+                match files::read(entry.path()) {
+                    Ok(content) => {
+                        let content = content.unwrap_or_default();
+                        processes
+                            .extend(String::from_utf8_lossy(&content).lines().filter_map(|id| id.parse::<u32>().ok()));
+                    }
+                    Err(error @ FileError::Permission { .. }) => return Err(error),
+                    // A threaded group has no list of processes.
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    Ok(processes)
+}
+
+/// How deep below the group of a unit its processes are looked for.
+const DEEPEST_GROUP: usize = 4;
 
 /// The service that the lines of `/proc/<pid>/cgroup` name.
 ///
@@ -101,6 +163,26 @@ mod tests {
             "4:cpu,cpuacct:/x.service\n1:name=systemd:/user.slice/user-0.slice/user@0.service/a.service\n0::/\n";
         assert_eq!(found(only_named), is(Manager::User, "a.service"));
         assert_eq!(found("4:cpu,cpuacct:/system.slice/a.service\n"), None, "a controller's group is not a unit's");
+    }
+
+    #[test]
+    fn the_processes_of_a_unit_are_those_in_its_group_and_below() {
+        let root = tempfile::tempdir().unwrap();
+        for (group, content) in [
+            ("system.slice/a.service", "1\n2\n"),
+            ("system.slice/b.service", "3\n"),
+            ("user.slice/user-7.slice/user@7.service/app.slice/a.service/below", "4\n"),
+            ("user.slice/user-8.slice/user@8.service/app.slice/a.service", "5\n"),
+            (r"system.slice/system-hermes\x2ddash.slice/hermes-dash@x.service", "6\n"),
+        ] {
+            std::fs::create_dir_all(root.path().join(group)).unwrap();
+            std::fs::write(root.path().join(group).join("cgroup.procs"), content).unwrap();
+        }
+        let found = |unit, of| processes_below(root.path(), unit, of).unwrap();
+        assert_eq!(found("a.service", Owner::System), [1, 2]);
+        assert_eq!(found("a.service", Owner::User(7)), [4]);
+        assert_eq!(found("a.service", Owner::User(9)), Vec::<u32>::new());
+        assert_eq!(found("hermes-dash@x.service", Owner::System), [6]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! What is not visible here is not gone: under `hidepid`, and from inside another PID namespace, `/proc` leaves
 //! processes out. [`are_hidden`] tells the first; the second shows only in what the process leaves behind.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -384,38 +384,6 @@ fn process_ids() -> Result<Vec<u32>, ProcessError> {
     Ok(ids)
 }
 
-/// Where systemd keeps the control groups of its units.
-const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
-
-/// How deep below [`CONTROL_GROUPS`] units are looked for: those of a user manager lie five below.
-const DEEPEST_UNIT: usize = 8;
-
-/// The processes in the control groups of these systemd units, and in the groups below them.
-///
-/// Several managers may have a unit of one name; the processes of all of them are given.
-pub fn in_control_groups(units: &BTreeSet<String>) -> Result<Vec<u32>, ProcessError> {
-    if units.is_empty() { Ok(Vec::new()) } else { in_control_groups_below(Path::new(CONTROL_GROUPS), units) }
-}
-
-fn in_control_groups_below(root: &Path, units: &BTreeSet<String>) -> Result<Vec<u32>, ProcessError> {
-    let mut processes = Vec::new();
-    for entry in walkdir::WalkDir::new(root).max_depth(DEEPEST_UNIT).same_file_system(true) {
-        // Groups come and go while they are walked through.
-        let Ok(entry) = entry else { continue };
-        let is_of_units = |path: &Path| path.iter().any(|part| part.to_str().is_some_and(|part| units.contains(part)));
-        if entry.file_name() == "cgroup.procs" && is_of_units(entry.path()) {
-            let content = match super::files::read(entry.path()) {
-                Ok(content) => content.unwrap_or_default(),
-                Err(super::files::FileError::Permission { .. }) => return Err(ProcessError::Permission { id: 0 }),
-                // A threaded group has no list of processes.
-                Err(_) => continue,
-            };
-            processes.extend(String::from_utf8_lossy(&content).lines().filter_map(|id| id.parse::<u32>().ok()));
-        }
-    }
-    Ok(processes)
-}
-
 /// A lock that somebody holds on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldLock {
@@ -551,23 +519,6 @@ mod tests {
         assert_eq!(start_ticks(process.id), Some(process.start_ticks));
         drop(sleeper);
         assert_eq!(start_ticks(process.id), None);
-    }
-
-    #[test]
-    fn the_processes_of_a_unit_are_those_in_its_control_group_and_below() {
-        let root = tempfile::tempdir().unwrap();
-        for (group, content) in [
-            ("system.slice/a.service", "1\n2\n"),
-            ("system.slice/b.service", "3\n"),
-            ("user.slice/user-7.slice/user@7.service/app.slice/a.service/below", "4\n"),
-        ] {
-            std::fs::create_dir_all(root.path().join(group)).unwrap();
-            std::fs::write(root.path().join(group).join("cgroup.procs"), content).unwrap();
-        }
-        let mut found = in_control_groups_below(root.path(), &BTreeSet::from(["a.service".to_owned()])).unwrap();
-        found.sort_unstable();
-        assert_eq!(found, [1, 2, 4]);
-        assert!(in_control_groups(&BTreeSet::new()).unwrap().is_empty());
     }
 
     #[test]

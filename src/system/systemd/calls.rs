@@ -8,7 +8,7 @@ use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 use super::failures::Sample;
 use super::unit::is_enabled;
-use super::{ActiveState, Kind, LoadState, Timer, Unit, Wanted};
+use super::{ActiveState, Kind, LoadState, ServiceIdentity, Timer, Unit, Wanted};
 use crate::system::time::Timestamp;
 
 /// The most units that one pattern brings.
@@ -79,11 +79,15 @@ pub(super) async fn ask(
 
     let mut round = Round::default();
     let mut rows: BTreeMap<String, Row> = by_name;
+    let mut identities = wanted.identities.clone();
     for (pattern, matching) in by_pattern {
+        if wanted.identities.contains(&pattern) {
+            identities.extend(matching.iter().map(|row| row.0.clone()));
+        }
         round.matches.insert(pattern, matching.iter().map(|row| row.0.clone()).collect());
         rows.extend(matching.into_iter().map(|row| (row.0.clone(), row)));
     }
-    describe(connection, rows, &wanted.environments, &mut round).await;
+    describe(connection, rows, &identities, &mut round).await;
 
     let timers = round.units.iter().filter_map(|(name, unit)| match &unit.kind {
         Kind::Timer(timer) => Some((name.clone(), timer.starts.clone())),
@@ -122,11 +126,11 @@ async fn list(manager: &ManagerProxy<'_>, names: &BTreeSet<String>) -> zbus::Res
 async fn describe(
     connection: &Connection,
     rows: BTreeMap<String, Row>,
-    environments: &BTreeSet<String>,
+    identities: &BTreeSet<String>,
     round: &mut Round,
 ) {
     let described = rows.into_iter().map(|(name, row)| async move {
-        let unit = read(connection, &row, environments.contains(&name)).await;
+        let unit = read(connection, &row, identities.contains(&name)).await;
         (name, row.0, unit)
     });
     for (name, own_name, unit) in join_all(described).await {
@@ -138,7 +142,7 @@ async fn describe(
     }
 }
 
-async fn read(connection: &Connection, row: &Row, with_environment: bool) -> Option<(Unit, Option<Sample>)> {
+async fn read(connection: &Connection, row: &Row, with_identity: bool) -> Option<(Unit, Option<Sample>)> {
     let load = LoadState::parse(&row.2);
     let active = ActiveState::parse(&row.3)?;
     let unit =
@@ -159,7 +163,7 @@ async fn read(connection: &Connection, row: &Row, with_environment: bool) -> Opt
     };
     let kind = async {
         match row.0.rsplit('.').next() {
-            Some("service") => properties.service(with_environment).await,
+            Some("service") => properties.service(with_identity).await,
             Some("timer") => Ok((Kind::Timer(properties.timer().await?), None)),
             _ => Ok((Kind::Other, None)),
         }
@@ -180,21 +184,27 @@ impl Properties<'_> {
     }
 
     /// The result is asked for first: what comes later can only be newer.
-    async fn service(&self, with_environment: bool) -> zbus::Result<(Kind, Option<Sample>)> {
-        let (result, restarts, main_start, environment) = tokio::try_join!(
+    async fn service(&self, with_identity: bool) -> zbus::Result<(Kind, Option<Sample>)> {
+        let (result, restarts, main_start, identity) = tokio::try_join!(
             self.get::<String>(SERVICE, "Result"),
             self.get::<u32>(SERVICE, "NRestarts"),
             self.get::<u64>(SERVICE, "ExecMainStartTimestamp"),
             async {
-                match with_environment {
-                    true => self.get::<Vec<String>>(SERVICE, "Environment").await,
-                    false => Ok(Vec::new()),
+                match with_identity {
+                    true => self.identity().await.map(Some),
+                    false => Ok(None),
                 }
             },
         )?;
         let restarts = u64::from(restarts);
         let sample = Sample { result: result.clone(), main_start, restarts };
-        Ok((Kind::Service { result, restarts, environment }, Some(sample)))
+        Ok((Kind::Service { result, restarts, identity }, Some(sample)))
+    }
+
+    async fn identity(&self) -> zbus::Result<ServiceIdentity> {
+        let (user, environment) =
+            tokio::try_join!(self.get::<String>(SERVICE, "User"), self.get::<Vec<String>>(SERVICE, "Environment"),)?;
+        Ok(ServiceIdentity { user, environment })
     }
 
     async fn timer(&self) -> zbus::Result<Timer> {

@@ -216,7 +216,7 @@ impl Keeper {
         for question in questions {
             wanted.names.extend(question.wanted.names.iter().cloned());
             wanted.patterns.extend(question.wanted.patterns.iter().cloned());
-            wanted.environments.extend(question.wanted.environments.iter().cloned());
+            wanted.identities.extend(question.wanted.identities.iter().cloned());
         }
         self.every_name.extend(wanted.names.iter().cloned());
         if let State::Unreached { last, retry, .. } = &self.state {

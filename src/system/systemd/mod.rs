@@ -23,7 +23,7 @@ use std::time::Instant;
 use super::owner::{Owner, OwnerError};
 use manager::Manager;
 
-pub use unit::{ActiveState, Kind, LoadState, Timer, Unit};
+pub use unit::{ActiveState, Kind, LoadState, ServiceIdentity, Timer, Unit};
 
 /// Results of a service that are failures, as systemd spells them. More may come with newer versions.
 pub const FAILURES: [&str; 9] =
@@ -117,8 +117,8 @@ pub struct Wanted {
     pub names: BTreeSet<String>,
     /// Loaded units by shell patterns.
     pub patterns: BTreeSet<String>,
-    /// Those of the names of which also the environment is to be told.
-    pub environments: BTreeSet<String>,
+    /// Those of the names and patterns of which also is to be told whose they are.
+    pub identities: BTreeSet<String>,
 }
 
 /// What a manager said.

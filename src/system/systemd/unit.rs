@@ -30,13 +30,22 @@ pub enum Kind {
         result: String,
         /// How often it was started again by itself, since it was last started by somebody.
         restarts: u64,
-        /// Its environment as far as it is written in the unit, as `KEY=value`; empty unless it was asked for.
-        environment: Vec<String>,
+        /// Whose it is; `None` unless that was asked for.
+        identity: Option<ServiceIdentity>,
     },
     /// A timer.
     Timer(Timer),
     /// Any other, or one that is not loaded.
     Other,
+}
+
+/// Whose a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceIdentity {
+    /// The user it runs as, by name or number; empty for the user of its manager.
+    pub user: String,
+    /// Its environment as far as it is written in the unit, as `KEY=value`.
+    pub environment: Vec<String>,
 }
 
 /// What a timer does.

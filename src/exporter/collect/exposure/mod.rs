@@ -1,7 +1,8 @@
 //! Exposure: on which ports an instance's processes listen, and from where these can be reached.
 //!
 //! An instance's processes are Hermes' programs for its home and everything they have started (see
-//! [`super::programs`]); another program of the same user that holds a port is none of the instance's business.
+//! [`super::programs`]), and what runs in the units that the configuration names, such as a web chat; another program of
+//! the same user that holds a port is none of the instance's business.
 //!
 //! What is cheap is asked at every look: which sockets listen, once for each network namespace. What a process has
 //! open is read again only when the listening sockets have changed, or the process is new; and now and then, because
@@ -18,11 +19,12 @@ use std::time::{Duration, Instant};
 use super::problems::{Because, Problems};
 use super::programs::{self, ProgramKind};
 use super::{Collector, Look, Part};
-use crate::exporter::instance::Instance;
+use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::exposure::{Exposure, Listener, Scope};
+use crate::exporter::snapshot::units::ManagerKind;
 use crate::exporter::snapshot::{Label, MOST_ENTRIES, Reading, Reason};
-use crate::system::processes;
 use crate::system::sockets::{self, ListeningSocket, NetworkNamespace, SocketError};
+use crate::system::{control_group, processes};
 
 /// How often a process's open files are read again though nothing seems to have changed.
 const READ_AGAIN: Duration = Duration::from_secs(60);
@@ -58,6 +60,8 @@ impl Sockets {
 /// Looks at the ports of one instance.
 #[derive(Debug, Default)]
 pub struct ExposureCollector {
+    /// The units whose processes are the instance's.
+    units: Vec<(String, control_group::Owner)>,
     /// What each living process was seen to hold: by process id and start time.
     holders: HashMap<(u32, u64), Holder>,
 }
@@ -73,13 +77,25 @@ struct Holder {
 
 impl ExposureCollector {
     /// A collector for this instance.
-    pub fn new(_: &Instance) -> Self {
-        ExposureCollector::default()
+    pub fn new(instance: &Instance) -> Self {
+        let user = instance.user_id();
+        let unit = |spec: &UnitSpec| {
+            let UnitName::Named(name) = &spec.unit else { return None };
+            let of = match (spec.manager, user) {
+                (Some(ManagerKind::S6), _) => return None,
+                // Where nobody says, root's are the system's, and everybody else's their own.
+                (Some(ManagerKind::System), _) | (None, Some(0)) => control_group::Owner::System,
+                (Some(ManagerKind::User) | None, user) => control_group::Owner::User(user?),
+            };
+            Some((name.clone(), of))
+        };
+        let named = instance.units.iter().filter(|spec| spec.is_expected);
+        ExposureCollector { units: named.filter_map(unit).collect(), holders: HashMap::new() }
     }
 
     fn exposure(&mut self, look: &Look<'_>, problems: &mut Problems) -> Exposure {
         let mut refused = None;
-        let processes = processes_of(look, &BTreeSet::new()).unwrap_or_else(|reason| {
+        let processes = processes_of(look, &self.units).unwrap_or_else(|reason| {
             problems.note("processes", reason);
             refused = Some(reason);
             Vec::new()
@@ -119,13 +135,16 @@ impl Collector for ExposureCollector {
 }
 
 /// The processes of the instance: those of its home, and those in the control groups of `units`.
-fn processes_of(look: &Look<'_>, units: &BTreeSet<String>) -> Result<Vec<u32>, Reason> {
+fn processes_of(look: &Look<'_>, units: &[(String, control_group::Owner)]) -> Result<Vec<u32>, Reason> {
     let of_home = look.programs.processes_of(&look.instance.home)?;
     if of_home.is_empty() && processes::are_hidden() {
         return Err(Reason::Permission);
     }
-    let of_units = processes::in_control_groups(units).map_err(|error| error.reason())?;
-    Ok(of_home.into_iter().chain(of_units).collect::<HashSet<_>>().into_iter().collect())
+    let mut processes: HashSet<u32> = of_home.into_iter().collect();
+    for (unit, of) in units {
+        processes.extend(control_group::processes_in(unit, *of).map_err(|error| error.reason())?);
+    }
+    Ok(processes.into_iter().collect())
 }
 
 /// What a process holds, read anew where `former` does not tell; `None` where it has ended.

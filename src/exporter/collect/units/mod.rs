@@ -13,15 +13,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::geteuid;
-
 use super::problems::Problems;
 use super::{Answering, NetworkCollector, NetworkLook, Part};
 use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{ManagerKind, Unit, Units};
 use crate::exporter::snapshot::{Label, Reading, Reason};
 use crate::system::systemd::{Address, ManagerError, View, Wanted};
-use crate::system::users;
 use systemd::{Asked, Manager};
 
 /// Units that need not be there and are not are looked for again after this long: a manager looks through its folders
@@ -46,14 +43,10 @@ pub struct UnitsCollector {
 impl UnitsCollector {
     /// A collector for this instance.
     pub fn new(instance: &Instance) -> Self {
-        let user = match &instance.user {
-            Some(name) => users::named(name).map(|user| user.id),
-            None => Some(geteuid().as_raw()),
-        };
         let s6 = s6::Services::new(instance);
         let is_systemds = |spec: &&UnitSpec| spec.manager != Some(ManagerKind::S6);
         UnitsCollector {
-            user,
+            user: instance.user_id(),
             specs: instance.units.iter().filter(is_systemds).cloned().collect(),
             has_s6: !s6.is_empty(),
             s6: Arc::new(Mutex::new(s6)),
@@ -97,7 +90,7 @@ impl UnitsCollector {
             Err(reason) => problems.note("s6", reason),
         }
         for spec in &self.specs {
-            for unit in systemd::units(spec, look.instance, &managers) {
+            for unit in systemd::units(spec, &look.instance.home, self.user, &managers) {
                 if units.len() < MOST_UNITS {
                     units.entry((unit.unit.clone(), unit.role.clone())).or_insert(unit);
                 }
@@ -132,16 +125,13 @@ impl UnitsCollector {
     async fn ask(&self, look: NetworkLook<'_>, kind: ManagerKind, address: Option<Address>) -> Manager {
         let mut wanted = Wanted::default();
         for spec in self.specs.iter().filter(|spec| spec.manager.is_none_or(|manager| manager == kind)) {
+            let (UnitName::Named(words) | UnitName::Pattern(words)) = &spec.unit;
             match &spec.unit {
-                UnitName::Named(name) => {
-                    wanted.names.insert(name.clone());
-                    if !spec.is_expected {
-                        wanted.environments.insert(name.clone());
-                    }
-                }
-                UnitName::Pattern(pattern) => {
-                    wanted.patterns.insert(pattern.clone());
-                }
+                UnitName::Named(_) => wanted.names.insert(words.clone()),
+                UnitName::Pattern(_) => wanted.patterns.insert(words.clone()),
+            };
+            if spec.manager.is_none() {
+                wanted.identities.insert(words.clone());
             }
         }
         let asked = match address {

@@ -3,16 +3,20 @@
 //! Hermes can be installed as a service of the system and as one of the user, and then both start each other's
 //! gateway anew. So unless the configuration says which manager has a unit, both are asked: it is shown as the one
 //! that runs it sees it, and [`Unit::managers`] tells when that is more than one.
+//!
+//! The gateways of all users go by one name. So a unit of that name in the system's manager may be another user's, and
+//! is left out unless it [is this instance's](is_of).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::exporter::collect::problems::Because;
-use crate::exporter::instance::{Instance, UnitName, UnitSpec};
+use crate::exporter::instance::{UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{self, ManagerKind, Unit, UnitState};
 use crate::exporter::snapshot::{Label, Reading, Reason};
 use crate::system::systemd::{self, ActiveState, FAILURES, Kind, LoadState, ManagerError, View};
+use crate::system::users;
 
 /// A manager, and what it said.
 #[derive(Debug)]
@@ -73,7 +77,7 @@ impl Manager {
 /// The units that are meant by `spec`, with the services that timers among them start.
 ///
 /// Where two managers know a unit and neither runs it, the first of `managers` goes before.
-pub(super) fn units(spec: &UnitSpec, instance: &Instance, managers: &[Manager]) -> Vec<Unit> {
+pub(super) fn units(spec: &UnitSpec, home: &Path, user: Option<u32>, managers: &[Manager]) -> Vec<Unit> {
     let asked: Vec<&Manager> =
         managers.iter().filter(|manager| spec.manager.is_none_or(|kind| kind == manager.kind)).collect();
     let names: Vec<&str> = match &spec.unit {
@@ -84,7 +88,7 @@ pub(super) fn units(spec: &UnitSpec, instance: &Instance, managers: &[Manager]) 
     };
     let mut units = Vec::new();
     for name in names {
-        let Some((unit, manager)) = unit(spec, name, instance, &asked) else { continue };
+        let Some((unit, manager)) = unit(spec, name, home, user, &asked) else { continue };
         units.push(unit);
         let started = manager.and_then(|manager| match &manager.unit(name)?.kind {
             Kind::Timer(timer) => Some((&timer.starts, manager)),
@@ -103,15 +107,17 @@ pub(super) fn units(spec: &UnitSpec, instance: &Instance, managers: &[Manager]) 
 fn unit<'a>(
     spec: &UnitSpec,
     name: &str,
-    instance: &Instance,
+    home: &Path,
+    user: Option<u32>,
     asked: &[&'a Manager],
 ) -> Option<(Unit, Option<&'a Manager>)> {
     let exists = |unit: &systemd::Unit| unit.load != LoadState::NotFound;
-    let is_wanted = |unit: &systemd::Unit| spec.is_expected || is_of_home(unit, &instance.home);
     let knowing: Vec<&Manager> = asked
         .iter()
         .copied()
-        .filter(|manager| manager.unit(name).is_some_and(|unit| exists(unit) && is_wanted(unit)))
+        .filter(|manager| {
+            manager.unit(name).is_some_and(|unit| exists(unit) && is_of(unit, manager.kind, spec, home, user))
+        })
         .collect();
     let liveliness = |manager: &&&Manager| manager.unit(name).map_or(0, liveliness);
     // The first of those that are equally lively.
@@ -149,13 +155,29 @@ fn unit<'a>(
     Some((unit, None))
 }
 
-/// Whether a unit that nobody has named is the one of this home: several homes of a machine may go by the same name.
-fn is_of_home(unit: &systemd::Unit, home: &Path) -> bool {
-    let Kind::Service { environment, .. } = &unit.kind else {
-        return false;
+/// Whether a unit of the right name is this instance's: by the home it is started with, else by the user it runs as.
+/// Whoever says which manager has it is believed.
+fn is_of(unit: &systemd::Unit, manager: ManagerKind, spec: &UnitSpec, home: &Path, user: Option<u32>) -> bool {
+    let identity = match &unit.kind {
+        _ if spec.manager.is_some() => return true,
+        Kind::Service { identity: Some(identity), .. } => identity,
+        // These do not say. A name was meant; what happens to match a pattern may be anybody's.
+        Kind::Service { identity: None, .. } | Kind::Timer(_) | Kind::Other => {
+            let is_own = manager == ManagerKind::User || user == Some(0);
+            return spec.is_expected && (is_own || matches!(spec.unit, UnitName::Named(_)));
+        }
     };
-    let named = environment.iter().find_map(|variable| variable.strip_prefix("HERMES_HOME="));
-    named.is_some_and(|named| Path::new(named).components().eq(home.components()))
+    let started_with = identity.environment.iter().find_map(|variable| variable.strip_prefix("HERMES_HOME="));
+    match started_with {
+        Some(started_with) => Path::new(started_with).components().eq(home.components()),
+        // Every unit that Hermes makes names its home.
+        None if !spec.is_expected => false,
+        None => match manager {
+            ManagerKind::System if identity.user.is_empty() => user == Some(0),
+            ManagerKind::System => users::named(&identity.user).map(|user| user.id) == user,
+            ManagerKind::User | ManagerKind::S6 => true,
+        },
+    }
 }
 
 /// The livelier of two units of one name is the one that matters.
@@ -245,7 +267,7 @@ fn state(unit: &systemd::Unit) -> UnitState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exporter::instance::tests::instance_at;
+    use crate::system::systemd::ServiceIdentity;
     use std::collections::HashMap;
 
     fn service(active: ActiveState, result: &str) -> systemd::Unit {
@@ -257,10 +279,15 @@ mod tests {
             kind: Kind::Service {
                 result: result.to_owned(),
                 restarts: 3,
-                environment: vec!["PATH=/bin".to_owned(), "HERMES_HOME=/srv/vijay/".to_owned()],
+                identity: Some(identity("", &["PATH=/bin", "HERMES_HOME=/srv/vijay/"])),
             },
             failures: BTreeMap::from([("exit-code".to_owned(), 2), ("novelty".to_owned(), 1)]),
         }
+    }
+
+    fn identity(user: &str, environment: &[&str]) -> ServiceIdentity {
+        let environment = environment.iter().map(|variable| (*variable).to_owned()).collect();
+        ServiceIdentity { user: user.to_owned(), environment }
     }
 
     fn missing() -> systemd::Unit {
@@ -287,7 +314,7 @@ mod tests {
     }
 
     fn only(spec: &UnitSpec, managers: &[Manager]) -> Unit {
-        let mut units = units(spec, &instance_at(Path::new("/srv/vijay")), managers);
+        let mut units = units(spec, Path::new("/srv/vijay"), Some(0), managers);
         assert_eq!(units.len(), 1);
         units.remove(0)
     }
@@ -328,9 +355,35 @@ mod tests {
     fn a_unit_that_nobody_has_named_is_shown_only_where_it_is_of_this_home() {
         let spec = UnitSpec { is_expected: false, ..spec() };
         let managers = both(missing(), service(ActiveState::Active, "success"));
-        let found = |home: &str| units(&spec, &instance_at(Path::new(home)), &managers).len();
+        let found = |home: &str| units(&spec, Path::new(home), Some(0), &managers).len();
         assert_eq!(found("/srv/vijay"), 1);
         assert_eq!(found("/srv/bheem"), 0);
+    }
+
+    #[test]
+    fn the_unit_of_another_user_is_not_taken_for_this_ones() {
+        let of = |user: &str, environment: &[&str]| {
+            let mut unit = service(ActiveState::Active, "success");
+            unit.kind = Kind::Service {
+                result: "success".to_owned(),
+                restarts: 0,
+                identity: Some(identity(user, environment)),
+            };
+            unit
+        };
+        let state = |system: systemd::Unit, user: u32| {
+            let managers = both(service(ActiveState::Failed, "exit-code"), system);
+            units(&spec(), Path::new("/srv/vijay"), Some(user), &managers)[0].state
+        };
+        let (active, failed) = (Reading::Known(UnitState::Active), Reading::Known(UnitState::Failed));
+        // By the home it is started with.
+        assert_eq!(state(of("", &["HERMES_HOME=/srv/vijay"]), 1001), active);
+        assert_eq!(state(of("", &["HERMES_HOME=/srv/bheem"]), 0), failed);
+        // By the user it runs as.
+        assert_eq!(state(of("", &[]), 0), active);
+        assert_eq!(state(of("", &[]), 1001), failed);
+        assert_eq!(state(of("1001", &[]), 1001), active);
+        assert_eq!(state(of("1001", &[]), 0), failed);
     }
 
     #[test]
@@ -344,7 +397,7 @@ mod tests {
             let timer = systemd::Unit { kind, ..self::service(ActiveState::Active, "success") };
             let managers = [manager(ManagerKind::System, vec![("backup.timer", timer), ("backup.service", service)])];
             let spec = UnitSpec { unit: UnitName::Named("backup.timer".to_owned()), ..spec() };
-            let units = units(&spec, &instance_at(Path::new("/srv/vijay")), &managers);
+            let units = units(&spec, Path::new("/srv/vijay"), Some(0), &managers);
             let names: Vec<_> = units.iter().map(|unit| unit.unit.as_str().to_owned()).collect();
             assert_eq!(names, ["backup.timer", "backup.service"]);
             assert_eq!(units[0].up, Reading::Known(true));
@@ -383,7 +436,7 @@ mod tests {
             manager(ManagerKind::System, vec![("b.service", service(ActiveState::Failed, "signal"))]),
         ];
         let spec = UnitSpec { unit: UnitName::Pattern("*".to_owned()), ..spec() };
-        let units = units(&spec, &instance_at(Path::new("/srv/vijay")), &managers);
+        let units = units(&spec, Path::new("/srv/vijay"), Some(0), &managers);
         let names: Vec<_> = units.iter().map(|unit| (unit.unit.as_str(), unit.up)).collect();
         assert_eq!(names, [("a.service", Reading::Known(true)), ("b.service", Reading::Known(false))]);
     }
