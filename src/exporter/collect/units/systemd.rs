@@ -4,8 +4,8 @@
 //! gateway anew. So unless the configuration says which manager has a unit, both are asked: it is shown as the one
 //! that runs it sees it, and [`Unit::managers`] tells when that is more than one.
 //!
-//! The gateways of all users go by one name. So a unit of that name in the system's manager may be another user's, and
-//! is left out unless it [is this instance's](is_of).
+//! The gateways of all users go by one name. So a unit of that name in the system's manager may be another user's; one
+//! that surely is, is left out ([`belongs`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -112,14 +112,15 @@ fn unit<'a>(
     asked: &[&'a Manager],
 ) -> Option<(Unit, Option<&'a Manager>)> {
     let exists = |unit: &systemd::Unit| unit.load != LoadState::NotFound;
+    let belongs = |manager: &Manager| {
+        manager.unit(name).map_or(Belongs::No, |unit| belongs(unit, manager.kind, spec, home, user))
+    };
     let knowing: Vec<&Manager> = asked
         .iter()
         .copied()
-        .filter(|manager| {
-            manager.unit(name).is_some_and(|unit| exists(unit) && is_of(unit, manager.kind, spec, home, user))
-        })
+        .filter(|manager| manager.unit(name).is_some_and(exists) && belongs(manager) > Belongs::No)
         .collect();
-    let liveliness = |manager: &&&Manager| manager.unit(name).map_or(0, liveliness);
+    let liveliness = |manager: &&&Manager| (belongs(manager), manager.unit(name).map_or(0, liveliness));
     // The first of those that are equally lively.
     if let Some(manager) = knowing.iter().rev().max_by_key(liveliness).copied()
         && let Some(found) = manager.unit(name)
@@ -155,28 +156,42 @@ fn unit<'a>(
     Some((unit, None))
 }
 
+/// Whether a unit of the right name is this instance's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Belongs {
+    No,
+    /// Nothing speaks for another one.
+    Perhaps,
+    Yes,
+}
+
 /// Whether a unit of the right name is this instance's: by the home it is started with, else by the user it runs as.
 /// Whoever says which manager has it is believed.
-fn is_of(unit: &systemd::Unit, manager: ManagerKind, spec: &UnitSpec, home: &Path, user: Option<u32>) -> bool {
+fn belongs(unit: &systemd::Unit, manager: ManagerKind, spec: &UnitSpec, home: &Path, user: Option<u32>) -> Belongs {
+    let yes_or = |is_own: bool, otherwise: Belongs| if is_own { Belongs::Yes } else { otherwise };
+    let is_in_own_manager = manager == ManagerKind::User || user == Some(0);
     let identity = match &unit.kind {
-        _ if spec.manager.is_some() => return true,
+        _ if spec.manager.is_some() => return Belongs::Yes,
         Kind::Service { identity: Some(identity), .. } => identity,
+        // Every unit that Hermes makes is a service that names its home.
+        _ if !spec.is_expected => return Belongs::No,
         // These do not say. A name was meant; what happens to match a pattern may be anybody's.
         Kind::Service { identity: None, .. } | Kind::Timer(_) | Kind::Other => {
-            let is_own = manager == ManagerKind::User || user == Some(0);
-            return spec.is_expected && (is_own || matches!(spec.unit, UnitName::Named(_)));
+            let is_named = matches!(spec.unit, UnitName::Named(_));
+            return yes_or(is_in_own_manager, if is_named { Belongs::Perhaps } else { Belongs::No });
         }
     };
     let started_with = identity.environment.iter().find_map(|variable| variable.strip_prefix("HERMES_HOME="));
-    match started_with {
-        Some(started_with) => Path::new(started_with).components().eq(home.components()),
-        // Every unit that Hermes makes names its home.
-        None if !spec.is_expected => false,
-        None => match manager {
-            ManagerKind::System if identity.user.is_empty() => user == Some(0),
-            ManagerKind::System => users::named(&identity.user).map(|user| user.id) == user,
-            ManagerKind::User | ManagerKind::S6 => true,
-        },
+    if let Some(started_with) = started_with {
+        return yes_or(Path::new(started_with).components().eq(home.components()), Belongs::No);
+    }
+    if !spec.is_expected {
+        return Belongs::No;
+    }
+    match identity.user.as_str() {
+        // Root may run anything for anybody.
+        "" => yes_or(is_in_own_manager, Belongs::Perhaps),
+        name => yes_or(users::named(name).map(|user| user.id) == user, Belongs::No),
     }
 }
 
@@ -381,9 +396,13 @@ mod tests {
         assert_eq!(state(of("", &["HERMES_HOME=/srv/bheem"]), 0), failed);
         // By the user it runs as.
         assert_eq!(state(of("", &[]), 0), active);
-        assert_eq!(state(of("", &[]), 1001), failed);
+        assert_eq!(state(of("", &[]), 1001), failed, "the one in the user's own manager is more likely meant");
         assert_eq!(state(of("1001", &[]), 1001), active);
         assert_eq!(state(of("1001", &[]), 0), failed);
+        // One that root runs for a user who has none of this name.
+        let system = manager(ManagerKind::System, vec![(GATEWAY, of("", &[]))]);
+        let user = manager(ManagerKind::User, vec![(GATEWAY, missing())]);
+        assert_eq!(units(&spec(), Path::new("/srv/vijay"), Some(1001), &[user, system])[0].state, active);
     }
 
     #[test]
