@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,10 +54,13 @@ pub struct Background {
     owner: Option<Arc<Owner>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
     arrival: Condvar,
+    /// Has another thread started, by one that has the program's own identity: threads inherit theirs from who starts them,
+    /// and work is sent by threads that have taken another user's.
+    wish: Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -69,8 +73,17 @@ struct State {
 impl Background {
     /// Work is done on a thread of its own, for the life of the program.
     pub fn start() -> std::io::Result<Background> {
-        let queue = Arc::new(Queue::default());
+        let (wish, wishes) = channel();
+        let queue = Arc::new(Queue { state: Mutex::default(), arrival: Condvar::default(), wish });
         queue.start_thread(&mut queue.state())?;
+        let starting = Arc::downgrade(&queue);
+        std::thread::Builder::new().name("background-starter".to_owned()).spawn(move || {
+            while let (Ok(()), Some(queue)) = (wishes.recv(), starting.upgrade()) {
+                if let Err(error) = queue.start_thread(&mut queue.state()) {
+                    tracing::error!(%error, "No thread could be started for background work.");
+                }
+            }
+        })?;
         Ok(Background { queue: Some(queue), owner: None })
     }
 
@@ -107,9 +120,8 @@ impl Background {
         let hangs = |began: &Option<Instant>| began.is_some_and(|began| began.elapsed() > LONGEST_PIECE);
         if state.at_work.iter().all(hangs) && state.at_work.len() < MOST_THREADS {
             tracing::warn!("Background work hangs; another thread goes on with the rest.");
-            if let Err(error) = queue.start_thread(&mut state) {
-                tracing::error!(%error, "No thread could be started for background work.");
-            }
+            // An error is the end of the program.
+            let _ = queue.wish.send(());
         }
         drop(state);
         queue.arrival.notify_one();
@@ -161,7 +173,6 @@ impl std::fmt::Debug for Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{Sender, channel};
 
     fn countdown(name: &'static str, left: u32, done: Sender<String>) -> Job {
         Job::new(move || {
@@ -190,6 +201,37 @@ mod tests {
             order.iter().position(|piece| piece == "b2") < order.iter().position(|piece| piece == "a1"),
             "{order:?}"
         );
+    }
+
+    /// Threads inherit the identity of who starts them, and an instance's work is sent by threads of its owner.
+    #[test]
+    fn another_thread_has_the_programs_own_identity_whoever_is_in_need_of_it() {
+        use crate::system::owner::{Identity, Owner};
+        use crate::system::privileges::Privileges;
+        if !Privileges::of_this_process().can_take_identities() {
+            return;
+        }
+        let background = Background::start().unwrap();
+        let queue = background.queue.clone().unwrap();
+        let (go, wait) = channel::<()>();
+        let (begun, has_begun) = channel();
+        background.submit(Job::new(move || {
+            begun.send(()).unwrap();
+            let _ = wait.recv();
+            None
+        }));
+        has_begun.recv().unwrap();
+        // As if it had been at it for long.
+        queue.state().at_work[0] = Instant::now().checked_sub(2 * LONGEST_PIECE);
+        let (done, results) = channel();
+        let owner = Owner::new(Identity { user: 12_345, group: 12_345, groups: Vec::new() });
+        let work = Job::new(move || {
+            done.send(rustix::process::geteuid().as_raw()).unwrap();
+            None
+        });
+        owner.run_blocking(move || background.submit(work)).unwrap();
+        assert_eq!(results.recv().unwrap(), rustix::process::geteuid().as_raw());
+        drop(go);
     }
 
     #[test]
