@@ -97,19 +97,24 @@ impl Reloader {
     /// show in [`Reloader::facts`].
     pub async fn reload(&self) -> Result<(), Arc<ConfigError>> {
         let _turn = self.one_at_a_time.lock().await;
-        let loader = self.loader.clone();
-        let loaded = match tokio::task::spawn_blocking(move || loader.load()).await {
+        let (loader, former, background) = (self.loader.clone(), self.crew.load_full(), self.background.clone());
+        // Files are read, and users are looked up.
+        let load = move || {
+            let crew = Crew::new(&loader.load()?, Some(&former), background);
+            crew.report_privileges();
+            Ok(crew)
+        };
+        let loaded = match tokio::task::spawn_blocking(load).await {
             Ok(loaded) => loaded,
             // The loader does not panic; the runtime is shutting down, and nothing matters any more.
             Err(_) => return Ok(()),
         };
         match loaded {
-            Ok(config) => {
-                let crew = Crew::new(&config, Some(&self.crew.load()), self.background.clone());
-                crew.report_privileges();
+            Ok(crew) => {
+                let instances = crew.instance_names().count();
                 self.crew.store(Arc::new(crew));
                 self.note(true);
-                tracing::info!(instances = config.instances.len(), "The configuration was loaded.");
+                tracing::info!(instances, "The configuration was loaded.");
                 Ok(())
             }
             Err(error) => {

@@ -23,7 +23,7 @@ use rustix::thread::{
 use tokio::sync::oneshot;
 
 /// A thread that has had nothing to do for this long ends.
-const LONGEST_IDLE: Duration = Duration::from_secs(300);
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 /// Why nothing could be done as another user.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use crate::exporter::snapshot::{Problem, Reading, Reason};
 use crate::system::files::FileError;
 use crate::system::http::HttpError;
 use crate::system::http::connect::ConnectError;
+use crate::system::owner::OwnerError;
 use crate::system::processes::ProcessError;
 use crate::system::s6::S6Error;
 use crate::system::sockets::SocketError;
@@ -88,11 +89,21 @@ impl Because for ProcessError {
     }
 }
 
+impl Because for OwnerError {
+    fn reason(&self) -> Reason {
+        match self {
+            OwnerError::Refused { .. } => Reason::Permission,
+            OwnerError::Thread { .. } | OwnerError::Panicked { .. } => Reason::Io,
+        }
+    }
+}
+
 impl Because for ManagerError {
     fn reason(&self) -> Reason {
         match self {
             ManagerError::NoSystemd { .. } => Reason::Unsupported,
-            ManagerError::Permission { .. } | ManagerError::Owner(_) => Reason::Permission,
+            ManagerError::Permission { .. } => Reason::Permission,
+            ManagerError::Owner(error) => error.reason(),
             ManagerError::Timeout => Reason::Timeout,
             ManagerError::Connect { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => Reason::Timeout,
             ManagerError::NoBus { .. } | ManagerError::Connect { .. } | ManagerError::Bus(_) => Reason::Bus,

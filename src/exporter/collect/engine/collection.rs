@@ -16,7 +16,7 @@ use super::machine::Cell;
 use super::{Crew, Selection, Slot, Station, Work};
 use crate::exporter::collect::exposure::Sockets;
 use crate::exporter::collect::gateway::GatewayProcesses;
-use crate::exporter::collect::problems::{Problems, display_chain};
+use crate::exporter::collect::problems::{Because, Problems, display_chain};
 use crate::exporter::collect::programs::HermesPrograms;
 use crate::exporter::collect::{Look, NetworkLook, Part};
 use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Problem, Reading, Reason, Snapshot};
@@ -273,7 +273,7 @@ impl Collection {
                     Err(OwnerError::Panicked { .. }) => return Err(Panicked),
                     Err(error) => {
                         tracing::debug!(error = display_chain(&error), "an identity could not be taken");
-                        self.refuse(number);
+                        self.refuse(number, run, error.reason());
                         ControlFlow::Continue(())
                     }
                 },
@@ -302,12 +302,13 @@ impl Collection {
         ControlFlow::Continue(())
     }
 
-    /// Nobody may read the instances of a share as their owner.
-    fn refuse(&self, share: usize) {
-        for number in std::iter::from_fn(|| self.shares[share].claim()) {
+    /// Nobody can read instance `first` and the rest of a share as their owner.
+    fn refuse(&self, share: usize, first: Option<usize>, reason: Reason) {
+        let share = &self.shares[share];
+        for number in first.into_iter().chain(std::iter::from_fn(|| share.claim())) {
             let run = &self.runs[number];
             while let Some(cell) = run.claim() {
-                run.fill(cell, unanswered(run.slot(cell), "owner", Reason::Permission, Duration::ZERO));
+                run.fill(cell, unanswered(run.slot(cell), "owner", reason, Duration::ZERO));
             }
         }
     }
@@ -399,7 +400,7 @@ impl Collection {
         let look = NetworkLook {
             now: self.now,
             instance: &run.station.instance,
-            owner: run.station.owner.as_ref(),
+            owner: run.station.reader.owner(),
             managers: &self.managers,
             deadline,
         };
@@ -445,10 +446,10 @@ fn shares(runs: &[Run]) -> Vec<Share> {
     let mut by_owner: Vec<(Option<Arc<Owner>>, Vec<usize>)> = Vec::new();
     let mut places: HashMap<Option<u32>, usize> = HashMap::new();
     for (number, run) in runs.iter().enumerate().filter(|(_, run)| !run.read.is_empty()) {
-        let owner = &run.station.owner;
+        let owner = run.station.reader.owner();
         let user = owner.as_ref().map(|owner| owner.identity().user);
         let place = *places.entry(user).or_insert_with(|| {
-            by_owner.push((owner.clone(), Vec::new()));
+            by_owner.push((owner.cloned(), Vec::new()));
             by_owner.len() - 1
         });
         by_owner[place].1.push(number);

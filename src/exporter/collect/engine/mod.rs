@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use collection::Collection;
 use machine::Machine;
-use owners::Owners;
+use owners::{Owners, Reader};
 
 use super::background::Background;
 use super::problems::Because;
@@ -36,7 +36,6 @@ use crate::exporter::config::{CollectorSettings, Config};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::{Fleet, Identity, Problem, Reason, Source};
 use crate::system::files;
-use crate::system::owner::Owner;
 use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
 use crate::system::users;
@@ -107,8 +106,8 @@ struct UnderWay {
 struct Station {
     instance: Instance,
     slots: Vec<Arc<Slot>>,
-    /// Who reads it, where that is not the program's own user.
-    owner: Option<Arc<Owner>>,
+    /// With whose rights it is read.
+    reader: Reader,
     background: Background,
     /// Since when somebody has been looking at whether the home is there; long ago, when its filesystem is dead.
     entering: Mutex<Option<Instant>>,
@@ -144,7 +143,7 @@ impl Station {
     fn new(
         instance: &Instance,
         settings: &HashMap<&'static str, CollectorSettings>,
-        owner: Option<Arc<Owner>>,
+        reader: Reader,
         background: &Background,
         former: Option<&Station>,
     ) -> Station {
@@ -172,8 +171,8 @@ impl Station {
         Station {
             instance: instance.clone(),
             slots,
-            background: background.done_by(owner.clone()),
-            owner,
+            background: background.done_by(reader.owner().cloned()),
+            reader,
             entering: Mutex::default(),
             home_owner: Mutex::default(),
         }
@@ -246,16 +245,21 @@ impl Crew {
     /// over with all they remember, so that counters go on.
     pub fn new(config: &Config, former: Option<&Crew>, background: Background) -> Crew {
         let owners = former.map_or_else(Arc::default, |former| Arc::clone(&former.owners));
+        let managers: Arc<Managers> = former.map_or_else(Arc::default, |former| Arc::clone(&former.managers));
+        managers.keep(&config.instances.iter().filter_map(Instance::user_id).collect());
         let station = |instance: &Instance| {
-            let kept = former.and_then(|former| former.stations.iter().find(|station| station.instance == *instance));
-            let owner = owners.of(instance);
-            Arc::new(Station::new(instance, &config.collectors, owner, &background, kept.map(Arc::as_ref)))
+            let reader = owners.reader(instance);
+            let kept = former.and_then(|former| {
+                // Also where a user has got another id meanwhile, or has come to be, it is another one's.
+                former.stations.iter().find(|station| station.instance == *instance && station.reader == reader)
+            });
+            Arc::new(Station::new(instance, &config.collectors, reader, &background, kept.map(Arc::as_ref)))
         };
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Crew {
             stations: config.instances.iter().map(station).collect(),
             owners,
-            managers: former.map_or_else(Arc::default, |former| Arc::clone(&former.managers)),
+            managers,
             machine: Machine::new(config, former.map(|former| &former.machine)),
             search: former.map(|former| Arc::clone(&former.search)).unwrap_or_default(),
             // Twice the processors: half of the runners may wait for a disk while the others compute.
@@ -416,7 +420,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_instance_of_another_user_is_read_with_that_users_rights() {
-        use crate::system::owner::Identity;
+        use crate::system::owner::{Identity, Owner};
         use crate::system::privileges::Privileges;
 
         struct WhoAmI;
@@ -439,7 +443,8 @@ mod tests {
         let station = |number: u32| {
             let owner = (number > 0).then(|| owner(if number < 12 { 12_345 } else { 12_346 }));
             let instance = instance_at(home.path());
-            let mut station = Station::new(&instance, &HashMap::new(), owner, &Background::inline(), None);
+            let reader = owner.map_or(Reader::Own, Reader::Owner);
+            let mut station = Station::new(&instance, &HashMap::new(), reader, &Background::inline(), None);
             station.slots = vec![slot("who", LONG, Box::new(WhoAmI))];
             Arc::new(station)
         };
@@ -464,7 +469,7 @@ mod tests {
         config.switch_collectors(&COLLECTORS.map(|entry| (entry.name, false)));
         let mut crew = Crew::new(&config, None, Background::inline());
         let instance = instance_at(home);
-        let mut station = Station::new(&instance, &HashMap::new(), None, &Background::inline(), None);
+        let mut station = Station::new(&instance, &HashMap::new(), Reader::Own, &Background::inline(), None);
         station.slots = slots;
         crew.stations = vec![Arc::new(station)];
         crew

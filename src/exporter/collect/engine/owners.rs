@@ -1,12 +1,19 @@
 //! Which instances are read as somebody else, the threads that do it, and what it takes.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::exporter::instance::Instance;
 use crate::system::owner::{Identity, Owner};
 use crate::system::privileges::Privileges;
 use crate::system::users::{self, User};
+
+/// Seeing whose a home is takes microseconds.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 /// One set of threads per user, shared by all instances of that user.
 #[derive(Debug, Default)]
@@ -34,24 +41,69 @@ fn whose(instance: &Instance, privileges: &Privileges) -> Whose {
     }
 }
 
-impl Owners {
-    /// Who reads this instance: the user it is configured with, where that is another one and this program may take
-    /// their identity; else `None`, and it is read with the program's own rights.
-    pub(super) fn of(&self, instance: &Instance) -> Option<Arc<Owner>> {
-        let privileges = Privileges::of_this_process();
-        let Whose::Others(user) = whose(instance, &privileges) else {
-            return None;
-        };
-        if !privileges.can_take_identities() {
-            return None;
+/// With whose rights an instance is read.
+#[derive(Debug, Clone)]
+pub(super) enum Reader {
+    /// The program's own.
+    Own,
+    /// Another user's.
+    Owner(Arc<Owner>),
+}
+
+impl Reader {
+    /// Who reads it, where that is not the program's own user.
+    pub(super) fn owner(&self) -> Option<&Arc<Owner>> {
+        match self {
+            Reader::Own => None,
+            Reader::Owner(owner) => Some(owner),
         }
-        let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let owner = owners.entry(user.id).or_insert_with(|| {
-            let groups = users::groups_of(&user.name);
-            Owner::new(Identity { user: user.id, group: user.group, groups })
-        });
-        Some(Arc::clone(owner))
     }
+}
+
+impl PartialEq for Reader {
+    fn eq(&self, other: &Self) -> bool {
+        self.owner().map(|owner| owner.identity()) == other.owner().map(|owner| owner.identity())
+    }
+}
+
+impl Owners {
+    /// With whose rights this instance is read: those of the user it is configured with, where that is another one and
+    /// this program may take their identity.
+    ///
+    /// A user who does not exist here is a slip, or one of a directory service; then whoever owns the home is meant,
+    /// so that a home of another user is not read with more rights than theirs.
+    pub(super) fn reader(&self, instance: &Instance) -> Reader {
+        let privileges = Privileges::of_this_process();
+        if !privileges.can_take_identities() {
+            return Reader::Own;
+        }
+        let identity = match whose(instance, &privileges) {
+            Whose::Own => return Reader::Own,
+            Whose::Others(user) => Identity { user: user.id, group: user.group, groups: users::groups_of(&user.name) },
+            Whose::Nobodys => match owner_of(&instance.home) {
+                Some((user, _)) if user == privileges.user => return Reader::Own,
+                Some((user, group)) => Identity { user, group, groups: Vec::new() },
+                None => return Reader::Own,
+            },
+        };
+        let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Owner::new(identity.clone());
+        let owner = owners.entry(identity.user).or_insert_with(new);
+        if *owner.identity() != identity {
+            *owner = new();
+        }
+        Reader::Owner(Arc::clone(owner))
+    }
+}
+
+/// The user and the group of a folder; `None` where that can not be seen, or not in time.
+fn owner_of(folder: &Path) -> Option<(u32, u32)> {
+    let (found, answer) = channel();
+    let folder = folder.to_owned();
+    // On a dead filesystem this never ends, and must not keep the program from starting.
+    let look = move || found.send(std::fs::metadata(folder).map(|metadata| (metadata.uid(), metadata.gid())));
+    std::thread::Builder::new().name("owner-of-home".to_owned()).spawn(look).ok()?;
+    answer.recv_timeout(LONGEST_LOOK).ok()?.ok()
 }
 
 /// Names in one line; root has some forty capabilities, which nobody reads.
@@ -74,7 +126,7 @@ pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance
             Whose::Nobodys => tracing::warn!(
                 instance = instance.name,
                 user = instance.user,
-                "There is no such user here; the instance is read with the exporter's own rights."
+                "There is no such user here; the instance is read with the rights of whoever owns its home."
             ),
         }
     }
