@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::endpoint::Endpoint;
 use super::snapshot::Thresholds;
 use super::snapshot::units::ManagerKind;
-use crate::system::users;
+use crate::system::{systemd, users};
 
 /// One Hermes installation.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +60,10 @@ pub fn generated_units(home: &Path, is_s6: bool) -> Vec<UnitSpec> {
         (false, None) => "hermes-gateway.service".to_owned(),
         (false, Some(profile)) => format!("hermes-gateway-{profile}.service"),
     };
+    // A folder among the profiles may be called anything; only those with names that Hermes gives have units.
+    if !is_s6 && !systemd::is_name(&name) {
+        return Vec::new();
+    }
     vec![UnitSpec {
         role: "gateway".to_owned(),
         unit: UnitName::Named(name),
@@ -141,6 +145,7 @@ pub(crate) mod tests {
         };
         assert_eq!(name("/root/.hermes", false), "hermes-gateway.service");
         assert_eq!(name("/root/.hermes/profiles/coder", false), "hermes-gateway-coder.service");
+        assert!(generated_units(Path::new("/root/.hermes/profiles/my bot"), false).is_empty());
         assert_eq!(name("/opt/data", true), "gateway-default");
         assert_eq!(name("/opt/data/profiles/coder", true), "gateway-coder");
     }

@@ -14,13 +14,10 @@ use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec,
 use crate::exporter::snapshot::units::ManagerKind;
 use crate::exporter::snapshot::{OTHER, Thresholds};
 use crate::system::processes::is_supervised_by_s6;
+use crate::system::systemd;
 
 /// The longest name of an instance.
 const LONGEST_NAME: usize = 64;
-
-/// The types that systemd's units have.
-const UNIT_TYPES: [&str; 11] =
-    ["service", "timer", "socket", "path", "target", "mount", "automount", "swap", "slice", "scope", "device"];
 
 /// The longest duration that anything may have: a year.
 const LONGEST_DURATION: Duration = Duration::from_secs(31_557_600);
@@ -218,13 +215,16 @@ impl Check<'_> {
             return Ok(UnitName::Pattern(name.to_owned()));
         }
         let (stem, kind) = name.rsplit_once('.').unwrap_or((name, ""));
-        if !UNIT_TYPES.contains(&kind) || stem.is_empty() {
+        if !systemd::TYPES.contains(&kind) || stem.is_empty() {
             return invalid(format!("{name:?} lacks its type; write it in full, as in hermes-gateway.service"));
         }
         if stem.ends_with('@') {
             return invalid(format!(
                 "{name:?} is a template and never runs itself; name an instance, as in {stem}uma.{kind}, or all of them, as in {stem}*.{kind}"
             ));
+        }
+        if !systemd::is_name(name) {
+            return invalid(format!("{name:?} is not the name of a unit"));
         }
         Ok(UnitName::Named(name.to_owned()))
     }

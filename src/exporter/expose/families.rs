@@ -304,13 +304,13 @@ pub static FAMILIES: &[Family] = &[
     counter(
         "hermes_unit_restarts_total",
         &["unit", "role"],
-        "How often the supervisor has started the unit again by itself; begins anew when somebody starts it",
+        "How often the supervisor has started the unit again by itself; under systemd begins anew when somebody starts it, under s6 counts every death",
     )
     .instance(|snapshot, sink| of_units(snapshot, |unit, labels| put(sink, &labels, &unit.restarts))),
     counter(
         "hermes_unit_failures_total",
         &["unit", "role", "result"],
-        "Failures of the unit since the exporter watches, by the supervisor's word for the result; also those between two scrapes",
+        "Failures of the unit by the supervisor's word for the result, also those between two scrapes: under systemd since the exporter watches, under s6 those that its tally holds",
     )
     .instance(|snapshot, sink| {
         of_units(snapshot, |unit, [name, role]| {

@@ -1,18 +1,22 @@
-//! What a manager is asked: the list of units in one call, then the properties of each, all at once.
+//! What a manager is asked: the list of units in one call, then the properties of each, many at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt};
 use zbus::proxy::CacheProperties;
-use zbus::{Connection, OwnedObjectPath, OwnedVariant};
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, fdo};
 
 use super::failures::Sample;
-use super::unit::is_enabled;
+use super::unit::{is_enabled, is_name};
 use super::{ActiveState, Kind, LoadState, ServiceIdentity, Timer, Unit, Wanted};
 use crate::system::time::Timestamp;
 
 /// The most units that one pattern brings.
 const MOST_MATCHES: usize = 500;
+
+/// How many units are asked for their properties at a time, with at most seven questions each.
+const UNITS_AT_ONCE: usize = 16;
 
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
@@ -45,6 +49,8 @@ pub(super) struct Round {
     pub(super) units: HashMap<String, Unit>,
     /// The names of the units that match each pattern.
     pub(super) matches: HashMap<String, Vec<String>>,
+    /// The units of which could not be told how they are.
+    pub(super) untold: BTreeSet<String>,
     /// How each service was.
     pub(super) samples: Vec<(String, Sample)>,
 }
@@ -70,6 +76,7 @@ pub(super) async fn ask(
         let manager = &manager;
         async move {
             let mut rows = manager.list_units_by_patterns(&[], &[pattern]).await?;
+            rows.retain(|row| is_name(&row.0));
             rows.sort_by(|one, other| one.0.cmp(&other.0));
             rows.truncate(MOST_MATCHES);
             zbus::Result::Ok((pattern.clone(), rows))
@@ -87,72 +94,94 @@ pub(super) async fn ask(
         round.matches.insert(pattern, matching.iter().map(|row| row.0.clone()).collect());
         rows.extend(matching.into_iter().map(|row| (row.0.clone(), row)));
     }
-    describe(connection, rows, &identities, &mut round).await;
+    describe(connection, rows, &identities, &mut round).await?;
 
     let timers = round.units.iter().filter_map(|(name, unit)| match &unit.kind {
         Kind::Timer(timer) => Some((name.clone(), timer.starts.clone())),
         Kind::Service { .. } | Kind::Other => None,
     });
-    started_by_timers.extend(timers);
-    let is_missing = |name: &&String| !name.is_empty() && !round.units.contains_key(*name);
-    let missing: BTreeSet<String> = started_by_timers
-        .iter()
-        .filter(|(timer, _)| round.units.contains_key(*timer))
-        .map(|(_, started)| started)
-        .filter(is_missing)
-        .cloned()
-        .collect();
-    if !missing.is_empty() {
-        let rows = list(&manager, &missing).await?;
-        describe(connection, rows, &BTreeSet::new(), &mut round).await;
-    }
+    *started_by_timers = timers.collect();
+    let is_known = |name: &String| round.units.contains_key(name) || round.untold.contains(name);
+    let missing: BTreeSet<String> = started_by_timers.values().filter(|started| !is_known(started)).cloned().collect();
+    let rows = list(&manager, &missing).await?;
+    describe(connection, rows, &BTreeSet::new(), &mut round).await?;
     Ok(round)
 }
 
 /// The rows of units, by the names they are asked for (which may be other names of the same unit).
 async fn list(manager: &ManagerProxy<'_>, names: &BTreeSet<String>) -> zbus::Result<BTreeMap<String, Row>> {
+    // There can be no unit of another name, and the rows of the answer would not fit the names of the question.
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_name(name)).collect();
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let asked: Vec<&str> = names.iter().map(String::as_str).collect();
-    let rows = manager.list_units_by_names(&asked).await?;
-    // They come in the order of the question.
+    let rows = manager.list_units_by_names(&names).await?;
     if rows.len() != names.len() {
         return Err(zbus::Error::InvalidReply);
     }
-    Ok(names.iter().cloned().zip(rows).collect())
+    Ok(names.into_iter().map(str::to_owned).zip(rows).collect())
 }
 
+/// Asks for the properties of units. An error is one of the connection; what is wrong with one unit is its own.
 async fn describe(
     connection: &Connection,
     rows: BTreeMap<String, Row>,
     identities: &BTreeSet<String>,
     round: &mut Round,
-) {
+) -> zbus::Result<()> {
     let described = rows.into_iter().map(|(name, row)| async move {
         let unit = read(connection, &row, identities.contains(&name)).await;
         (name, row.0, unit)
     });
-    for (name, own_name, unit) in join_all(described).await {
-        // One that was unloaded between the list and the question is left out; it is there at the next look.
-        if let Some((unit, sample)) = unit {
-            round.samples.extend(sample.map(|sample| (own_name, sample)));
-            round.units.insert(name, unit);
+    // Not all at once: a bus lets a connection wait for so many replies (dbus-daemon: 128), and refuses the rest.
+    let mut described = stream::iter(described).buffer_unordered(UNITS_AT_ONCE);
+    while let Some((name, own_name, unit)) = described.next().await {
+        match unit {
+            Ok((unit, sample)) => {
+                round.samples.extend(sample.map(|sample| (own_name, sample)));
+                round.units.insert(name, unit);
+            }
+            // Unloaded between the list and the question, it has nothing to tell; it is there at the next look.
+            Err(error) if is_about_the_unit(&error) => {
+                tracing::debug!(unit = name, %error, "a unit could not be read");
+                round.untold.insert(name);
+            }
+            Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Whether the manager has answered, and only this question has failed.
+fn is_about_the_unit(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::MethodError(..) | zbus::Error::IncorrectType => true,
+        zbus::Error::FDO(error) => !matches!(
+            **error,
+            fdo::Error::NoReply(_)
+                | fdo::Error::Timeout(_)
+                | fdo::Error::TimedOut(_)
+                | fdo::Error::Disconnected(_)
+                | fdo::Error::ServiceUnknown(_)
+                | fdo::Error::NameHasNoOwner(_)
+                | fdo::Error::LimitsExceeded(_)
+                | fdo::Error::AccessDenied(_)
+        ),
+        _ => false,
     }
 }
 
-async fn read(connection: &Connection, row: &Row, with_identity: bool) -> Option<(Unit, Option<Sample>)> {
+async fn read(connection: &Connection, row: &Row, with_identity: bool) -> zbus::Result<(Unit, Option<Sample>)> {
     let load = LoadState::parse(&row.2);
-    let active = ActiveState::parse(&row.3)?;
+    let active = ActiveState::parse(&row.3).ok_or(zbus::Error::IncorrectType)?;
     let unit =
         Unit { load, active, is_enabled: None, active_since: None, kind: Kind::Other, failures: BTreeMap::new() };
     if load != LoadState::Loaded {
         // What is not there, masked or wrong is not started either.
-        return Some((Unit { is_enabled: Some(false), ..unit }, None));
+        return Ok((Unit { is_enabled: Some(false), ..unit }, None));
     }
     let properties =
-        PropertiesProxy::builder(connection).path(&row.6).cache_properties(CacheProperties::No).build().await.ok()?;
+        PropertiesProxy::builder(connection).path(&row.6).cache_properties(CacheProperties::No).build().await?;
     let properties = &Properties { proxy: properties };
     let common = async {
         let (unit_file_state, active_since) = tokio::try_join!(
@@ -168,9 +197,9 @@ async fn read(connection: &Connection, row: &Row, with_identity: bool) -> Option
             _ => Ok((Kind::Other, None)),
         }
     };
-    let ((is_enabled, active_since), (kind, sample)) = tokio::try_join!(common, kind).ok()?;
+    let ((is_enabled, active_since), (kind, sample)) = tokio::try_join!(common, kind)?;
     let is_active = matches!(active, ActiveState::Active | ActiveState::Reloading | ActiveState::Maintenance);
-    Some((Unit { is_enabled, active_since: active_since.filter(|_| is_active), kind, ..unit }, sample))
+    Ok((Unit { is_enabled, active_since: active_since.filter(|_| is_active), kind, ..unit }, sample))
 }
 
 struct Properties<'a> {

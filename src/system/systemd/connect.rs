@@ -39,8 +39,9 @@ enum Socket {
 
 /// Connects to the manager at `address`.
 pub(super) async fn connect(address: &Address, places: &Places) -> Result<Reached, ManagerError> {
-    if !places.systemd.join("system").exists() {
-        return Err(ManagerError::NoSystemd { path: places.systemd.join("system") });
+    let systemd = places.systemd.join("system");
+    if !is_there(&systemd)? {
+        return Err(ManagerError::NoSystemd { path: systemd });
     }
     match address {
         Address::System => {
@@ -50,7 +51,7 @@ pub(super) async fn connect(address: &Address, places: &Places) -> Result<Reache
         }
         Address::User { user, owner } => {
             let folder = places.users.join(user.to_string());
-            if !folder.exists() {
+            if !is_there(&folder)? {
                 return Ok(Reached::NotRunning);
             }
             let (bus, private) = (folder.join("bus"), folder.join("systemd/private"));
@@ -68,6 +69,12 @@ pub(super) async fn connect(address: &Address, places: &Places) -> Result<Reache
             }
         }
     }
+}
+
+/// Whether a folder is there. These are on a filesystem in memory, which does not hang.
+fn is_there(folder: &Path) -> Result<bool, ManagerError> {
+    let failed = |source| ManagerError::Connect { path: folder.to_owned(), source };
+    folder.try_exists().map_err(failed)
 }
 
 /// Opens the first of the two sockets at which somebody listens; `None` where nobody does.

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant};
 
 use super::connect::{Reached, connect};
-use super::failures::{Failures, Origin, Sample};
+use super::failures::{Failures, Sample};
 use super::{Address, ManagerError, Places, View, Wanted, calls};
 
 /// How long connecting, with everything that belongs to it, may take.
@@ -39,6 +39,7 @@ type Outcome = Result<Arc<View>, Arc<ManagerError>>;
 /// One manager, asked by whoever holds this; the task ends when nobody does.
 #[derive(Debug, Clone)]
 pub(super) struct Manager {
+    address: Address,
     questions: mpsc::Sender<Question>,
 }
 
@@ -54,16 +55,22 @@ impl Manager {
     pub(super) fn start(address: Address, places: Places) -> Manager {
         let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
         let keeper = Keeper {
-            address,
+            address: address.clone(),
             places,
-            state: State::Unreached { last: None, failures_in_a_row: 0, retry: Instant::now() },
+            state: State::Unreached { last: None, since: Instant::now(), retry: Instant::now() },
+            failures_in_a_row: 0,
             failures: Arc::default(),
             started_by_timers: BTreeMap::new(),
             every_name: BTreeSet::new(),
             has_gap: true,
         };
         tokio::spawn(keeper.work(asked));
-        Manager { questions }
+        Manager { address, questions }
+    }
+
+    /// Which manager it is, and how it is reached.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// What the manager says, at the latest shortly before `deadline`.
@@ -87,6 +94,8 @@ struct Keeper {
     address: Address,
     places: Places,
     state: State,
+    /// How often connecting or asking has failed since there was last an answer.
+    failures_in_a_row: u32,
     failures: Arc<Mutex<Failures>>,
     started_by_timers: BTreeMap<String, String>,
     /// Every unit that anybody has asked for by its name.
@@ -98,10 +107,10 @@ struct Keeper {
 #[derive(Debug)]
 enum State {
     Connected(Line),
-    /// Not connected; what became of the last attempt, and when the next one is made.
+    /// Not connected; what became of the last attempt, and when the next one is made even if nobody asks.
     Unreached {
         last: Option<Outcome>,
-        failures_in_a_row: u32,
+        since: Instant,
         retry: Instant,
     },
 }
@@ -196,19 +205,14 @@ impl Keeper {
         }
     }
 
-    /// Notes that there is no connection, and why. Without a reason the next attempt is made at once.
+    /// Notes that there is no connection, and why. Without a reason whoever asks has the next attempt made at once.
     fn lose(&mut self, why: Option<Outcome>) {
         self.has_gap = true;
-        let failures_in_a_row = match (&self.state, &why) {
-            (_, None) => 0,
-            (State::Unreached { failures_in_a_row, .. }, Some(_)) => failures_in_a_row.saturating_add(1),
-            (State::Connected(_), Some(_)) => 1,
-        };
-        let pause = match failures_in_a_row {
-            0 => Duration::ZERO,
-            failures => LONGEST_PAUSE.min(SHORTEST_PAUSE * 2_u32.saturating_pow((failures - 1).min(8))),
-        };
-        self.state = State::Unreached { last: why, failures_in_a_row, retry: Instant::now() + pause };
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).begin_gap();
+        let pause = SHORTEST_PAUSE * 2_u32.saturating_pow(self.failures_in_a_row.min(8));
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        let since = Instant::now();
+        self.state = State::Unreached { last: why, since, retry: since + pause.min(LONGEST_PAUSE) };
     }
 
     async fn answer(&mut self, questions: &[Question]) -> Outcome {
@@ -219,8 +223,14 @@ impl Keeper {
             wanted.identities.extend(question.wanted.identities.iter().cloned());
         }
         self.every_name.extend(wanted.names.iter().cloned());
-        if let State::Unreached { last, retry, .. } = &self.state {
+        {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            failures.want(wanted.names.iter().chain(self.started_by_timers.values()), wanted.patterns.iter());
+        }
+        if let State::Unreached { last, since, retry } = &self.state {
             match last {
+                // One that has been started meanwhile is not to be called missing.
+                Some(Ok(_)) if since.elapsed() > SHORTEST_PAUSE => self.reach().await,
                 Some(last) if Instant::now() < *retry => return last.clone(),
                 _ => self.reach().await,
             }
@@ -238,7 +248,10 @@ impl Keeper {
         let deadline = questions.iter().map(|question| question.deadline).max().unwrap_or_else(Instant::now);
         let round = calls::ask(&connection, &wanted, &mut self.started_by_timers);
         let failure = match tokio::time::timeout_at(deadline.into(), round).await {
-            Ok(Ok(round)) => return Ok(Arc::new(self.view(round))),
+            Ok(Ok(round)) => {
+                self.failures_in_a_row = 0;
+                return Ok(Arc::new(self.view(round)));
+            }
             Ok(Err(error)) => ManagerError::from_call(error),
             Err(_) => ManagerError::Timeout,
         };
@@ -248,20 +261,17 @@ impl Keeper {
     }
 
     fn view(&mut self, round: calls::Round) -> View {
-        let calls::Round { mut units, matches, samples } = round;
+        let calls::Round { mut units, matches, untold, samples } = round;
+        self.has_gap = false;
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_gap = std::mem::take(&mut self.has_gap);
+        failures.want(self.started_by_timers.values(), std::iter::empty());
         for (name, sample) in samples {
-            match has_gap {
-                true => failures.see_after_gap(&name, sample),
-                // The first time it is seen; later signals tell.
-                false => failures.see_first(&name, sample),
-            }
+            failures.see_when_asked(&name, sample);
         }
         for (name, unit) in &mut units {
             unit.failures = failures.of(name);
         }
-        View::Running { units, matches }
+        View::Running { units, matches, untold }
     }
 }
 
@@ -312,9 +322,12 @@ async fn listen(connection: &Connection, failures: Arc<Mutex<Failures>>) -> zbus
             tokio::select! {
                 message = changes.next() => match message {
                     Some(Ok(message)) => {
-                        if let Some((unit, sample)) = sample_of(&message) {
-                            let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                            failures.see(&unit, sample, Origin::Signal);
+                        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                        // Most are about units that nobody wants to know about, and are not even looked into.
+                        if let Some(unit) = unit_of(&message).filter(|unit| failures.is_wanted(unit))
+                            && let Some(sample) = sample_of(&message)
+                        {
+                            failures.see(&unit, sample);
                         }
                     }
                     Some(Err(_)) | None => return,
@@ -326,10 +339,13 @@ async fn listen(connection: &Connection, failures: Arc<Mutex<Failures>>) -> zbus
     }))
 }
 
-/// The service that a signal is about, and how it is.
-fn sample_of(message: &Message) -> Option<(String, Sample)> {
-    let header = message.header();
-    let name = unit_name(header.path()?.as_str())?;
+/// The unit that a signal is about.
+fn unit_of(message: &Message) -> Option<String> {
+    unit_name(message.header().path()?.as_str())
+}
+
+/// How a service is, by a signal of it.
+fn sample_of(message: &Message) -> Option<Sample> {
     let body = message.body();
     let (_, mut changed, _): (String, std::collections::HashMap<String, OwnedVariant>, Vec<String>) =
         body.deserialize().ok()?;
@@ -337,7 +353,7 @@ fn sample_of(message: &Message) -> Option<(String, Sample)> {
     let result = String::try_from(take("Result")?).ok()?;
     let main_start = u64::try_from(take("ExecMainStartTimestamp")?).ok()?;
     let restarts = u32::try_from(take("NRestarts")?).ok()?;
-    Some((name, Sample { result, main_start, restarts: restarts.into() }))
+    Some(Sample { result, main_start, restarts: restarts.into() })
 }
 
 /// The name of a unit from its object: every byte but letters and digits is written as `_` and two hexadecimal digits.

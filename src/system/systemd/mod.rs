@@ -23,7 +23,7 @@ use std::time::Instant;
 use super::owner::{Owner, OwnerError};
 use manager::Manager;
 
-pub use unit::{ActiveState, Kind, LoadState, ServiceIdentity, Timer, Unit};
+pub use unit::{ActiveState, Kind, LoadState, ServiceIdentity, TYPES, Timer, Unit, is_name};
 
 /// Results of a service that are failures, as systemd spells them. More may come with newer versions.
 pub const FAILURES: [&str; 9] =
@@ -45,11 +45,11 @@ pub enum ManagerError {
         path: PathBuf,
     },
     /// The operating system, or the bus, lets nobody in but the user whose manager it is.
-    #[error("{} may not be used by user {user}; run as its owner, or with CAP_SETUID and CAP_SETGID", path.display())]
+    #[error("{} may not be used by user {user}", path.display())]
     Permission {
         /// The socket.
         path: PathBuf,
-        /// The id of the user this program runs as.
+        /// The id of the user who has tried.
         user: u32,
     },
     /// The socket could not be connected to.
@@ -132,6 +132,8 @@ pub enum View {
         units: HashMap<String, Unit>,
         /// The names of the units that match each pattern.
         matches: HashMap<String, Vec<String>>,
+        /// The units that are there, and of which could not be told how they are.
+        untold: BTreeSet<String>,
     },
 }
 
@@ -141,6 +143,27 @@ pub struct Managers {
     places: Places,
     /// The system's under `None`, users' under their ids.
     managers: Mutex<HashMap<Option<u32>, Manager>>,
+}
+
+impl Address {
+    fn key(&self) -> Option<u32> {
+        match self {
+            Address::System => None,
+            Address::User { user, .. } => Some(*user),
+        }
+    }
+
+    /// Whether both are the same manager, reached with the same rights.
+    fn is(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::System, Address::System) => true,
+            (Address::User { user, owner }, Address::User { user: other_user, owner: other_owner }) => {
+                let identity = |owner: &Option<Arc<Owner>>| owner.as_ref().map(|owner| owner.identity().clone());
+                user == other_user && identity(owner) == identity(other_owner)
+            }
+            (Address::System, Address::User { .. }) | (Address::User { .. }, Address::System) => false,
+        }
+    }
 }
 
 impl Managers {
@@ -156,15 +179,22 @@ impl Managers {
         wanted: &Wanted,
         deadline: Instant,
     ) -> Result<Arc<View>, Arc<ManagerError>> {
-        let key = match address {
-            Address::System => None,
-            Address::User { user, .. } => Some(*user),
-        };
         let manager = {
             let mut managers = self.managers.lock().unwrap_or_else(PoisonError::into_inner);
-            managers.entry(key).or_insert_with(|| Manager::start(address.clone(), self.places.clone())).clone()
+            let start = || Manager::start(address.clone(), self.places.clone());
+            let manager = managers.entry(address.key()).or_insert_with(start);
+            if !manager.address().is(address) {
+                *manager = start();
+            }
+            manager.clone()
         };
         manager.ask(wanted.clone(), deadline).await
+    }
+
+    /// Lets go of all managers but those of these users; the system's is kept.
+    pub fn keep(&self, users: &BTreeSet<u32>) {
+        let mut managers = self.managers.lock().unwrap_or_else(PoisonError::into_inner);
+        managers.retain(|user, _| user.is_none_or(|user| users.contains(&user)));
     }
 }
 

@@ -120,6 +120,27 @@ impl ActiveState {
     }
 }
 
+/// The longest name of a unit.
+const LONGEST_NAME: usize = 255;
+
+/// The types that units have.
+pub const TYPES: [&str; 11] =
+    ["service", "timer", "socket", "path", "target", "mount", "automount", "swap", "slice", "scope", "device"];
+
+/// Whether a unit may go by this name. A template may not: only its instances are units.
+///
+/// A manager leaves out of its answers what it does not take for a name.
+pub fn is_name(name: &str) -> bool {
+    let fits = |character: char| character.is_ascii_alphanumeric() || ":_.-@\\".contains(character);
+    let (stem, kind) = name.rsplit_once('.').unwrap_or((name, ""));
+    name.len() <= LONGEST_NAME
+        && name.chars().all(fits)
+        && TYPES.contains(&kind)
+        && !stem.is_empty()
+        && !stem.starts_with('@')
+        && !stem.ends_with('@')
+}
+
 /// Whether a unit with this `UnitFileState` is started at boot; `None` for states that do not say.
 pub(super) fn is_enabled(unit_file_state: &str) -> Option<bool> {
     match unit_file_state {
@@ -127,5 +148,22 @@ pub(super) fn is_enabled(unit_file_state: &str) -> Option<bool> {
         "disabled" | "linked" | "linked-runtime" | "masked" | "masked-runtime" | "bad" => Some(false),
         // Started by others only, made by a program, or without a file.
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_systemd_takes_for_names() {
+        for name in ["hermes-gateway.service", "a@b.service", "a@b@c.timer", r"some\x2dthing.service", "-.mount"] {
+            assert!(is_name(name), "{name}");
+        }
+        let long = format!("{}.service", "a".repeat(248));
+        for name in ["", "a", "a.conf", ".service", "@x.service", "a@.service", "my bot.service", "a/b.service", &long]
+        {
+            assert!(!is_name(name), "{name}");
+        }
     }
 }

@@ -10,16 +10,17 @@ mod s6;
 mod systemd;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::problems::Problems;
+use super::problems::{Because, Problems};
 use super::{Answering, NetworkCollector, NetworkLook, Part};
 use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{ManagerKind, Unit, Units};
 use crate::exporter::snapshot::{Label, Reading, Reason};
 use crate::system::systemd::{Address, ManagerError, View, Wanted};
-use systemd::{Asked, Manager};
+use crate::system::users;
+use systemd::{Asked, Manager, Whose};
 
 /// Units that need not be there and are not are looked for again after this long: a manager looks through its folders
 /// for each name that it does not know.
@@ -33,6 +34,8 @@ const MOST_UNITS: usize = 1000;
 pub struct UnitsCollector {
     /// The id of the instance's user; `None` where there is no user of that name.
     user: Option<u32>,
+    /// What a unit may call this user: by name and by number.
+    user_names: Vec<String>,
     specs: Vec<UnitSpec>,
     s6: Arc<Mutex<s6::Services>>,
     has_s6: bool,
@@ -45,8 +48,11 @@ impl UnitsCollector {
     pub fn new(instance: &Instance) -> Self {
         let s6 = s6::Services::new(instance);
         let is_systemds = |spec: &&UnitSpec| spec.manager != Some(ManagerKind::S6);
+        let user = instance.user_id();
+        let name = instance.user.clone().or_else(|| user.map(users::name_of));
         UnitsCollector {
-            user: instance.user_id(),
+            user,
+            user_names: name.into_iter().chain(user.map(|user| user.to_string())).collect(),
             specs: instance.units.iter().filter(is_systemds).cloned().collect(),
             has_s6: !s6.is_empty(),
             s6: Arc::new(Mutex::new(s6)),
@@ -89,14 +95,26 @@ impl UnitsCollector {
             }
             Err(reason) => problems.note("s6", reason),
         }
+        let whose = Whose { home: &look.instance.home, user: self.user, names: &self.user_names };
+        let by_timers = systemd::started_by_timers(&self.specs, &managers);
         for spec in &self.specs {
-            for unit in systemd::units(spec, &look.instance.home, self.user, &managers) {
+            for unit in systemd::units(spec, &whose, &by_timers, &managers) {
+                if let Reading::Unknown(reason) = unit.state {
+                    problems.note("units", reason);
+                }
                 if units.len() < MOST_UNITS {
                     units.entry((unit.unit.clone(), unit.role.clone())).or_insert(unit);
                 }
             }
         }
         if units.is_empty() && !is_anything_expected && !self.has_s6 {
+            let failure = managers.iter().find_map(|manager| match &manager.asked {
+                Asked::Failed(error) if !matches!(**error, ManagerError::NoSystemd { .. }) => Some(error.reason()),
+                _ => None,
+            });
+            if let Some(reason) = failure {
+                return Reading::Unknown(reason);
+            }
             self.absent_since = Some(Instant::now());
             return Reading::Absent;
         }
@@ -111,13 +129,18 @@ impl UnitsCollector {
         let services = Arc::clone(&self.s6);
         let read = move || {
             let mut problems = Problems::default();
-            // Nothing in there is left half-done by a panic.
-            let mut services = services.lock().unwrap_or_else(PoisonError::into_inner);
-            (services.read(&mut problems), problems)
+            let mut services = match services.try_lock() {
+                Ok(services) => services,
+                // Nothing in there is left half-done by a panic.
+                Err(TryLockError::Poisoned(services)) => services.into_inner(),
+                // Somebody has been at it since an earlier look.
+                Err(TryLockError::WouldBlock) => return Err(Reason::Timeout),
+            };
+            Ok((services.read(&mut problems), problems))
         };
         match look.owner {
-            Some(owner) => owner.run(read).await.map_err(|_| Reason::Permission),
-            None => tokio::task::spawn_blocking(read).await.map_err(|_| Reason::Io),
+            Some(owner) => owner.run(read).await.map_err(|error| error.reason())?,
+            None => tokio::task::spawn_blocking(read).await.map_err(|_| Reason::Io)?,
         }
     }
 

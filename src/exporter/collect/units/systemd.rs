@@ -7,7 +7,7 @@
 //! The gateways of all users go by one name. So a unit of that name in the system's manager may be another user's; one
 //! that surely is, is left out ([`belongs`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +16,6 @@ use crate::exporter::instance::{UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{self, ManagerKind, Unit, UnitState};
 use crate::exporter::snapshot::{Label, Reading, Reason};
 use crate::system::systemd::{self, ActiveState, FAILURES, Kind, LoadState, ManagerError, View};
-use crate::system::users;
 
 /// A manager, and what it said.
 #[derive(Debug)]
@@ -54,6 +53,14 @@ impl Manager {
         }
     }
 
+    /// Whether a unit is there, and could not be read.
+    fn is_untold(&self, name: &str) -> bool {
+        match &self.asked {
+            Asked::Said(view) => matches!(&**view, View::Running { untold, .. } if untold.contains(name)),
+            _ => false,
+        }
+    }
+
     fn matches(&self, pattern: &str) -> &[String] {
         match &self.asked {
             Asked::Said(view) => match &**view {
@@ -74,10 +81,49 @@ impl Manager {
     }
 }
 
+/// Whose units are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whose<'a> {
+    /// The home.
+    pub(super) home: &'a Path,
+    /// The id of the user.
+    pub(super) user: Option<u32>,
+    /// What a unit may call the user.
+    pub(super) names: &'a [String],
+}
+
+/// The services that the timers among these units start.
+pub(super) fn started_by_timers(specs: &[UnitSpec], managers: &[Manager]) -> BTreeSet<String> {
+    let mut started = BTreeSet::new();
+    for spec in specs {
+        for manager in managers {
+            let names = match &spec.unit {
+                UnitName::Named(name) => std::slice::from_ref(name),
+                UnitName::Pattern(pattern) => manager.matches(pattern),
+            };
+            for name in names {
+                if let Some(Kind::Timer(timer)) = manager.unit(name).map(|unit| &unit.kind) {
+                    started.insert(timer.starts.clone());
+                }
+            }
+        }
+    }
+    started
+}
+
 /// The units that are meant by `spec`, with the services that timers among them start.
 ///
 /// Where two managers know a unit and neither runs it, the first of `managers` goes before.
-pub(super) fn units(spec: &UnitSpec, home: &Path, user: Option<u32>, managers: &[Manager]) -> Vec<Unit> {
+pub(super) fn units(
+    spec: &UnitSpec,
+    whose: &Whose<'_>,
+    by_timers: &BTreeSet<String>,
+    managers: &[Manager],
+) -> Vec<Unit> {
+    let occasion = |name: &str| match by_timers.contains(name) {
+        true => Occasion::StartedByTimer,
+        false => Occasion::OfItself,
+    };
     let asked: Vec<&Manager> =
         managers.iter().filter(|manager| spec.manager.is_none_or(|kind| kind == manager.kind)).collect();
     let names: Vec<&str> = match &spec.unit {
@@ -88,7 +134,7 @@ pub(super) fn units(spec: &UnitSpec, home: &Path, user: Option<u32>, managers: &
     };
     let mut units = Vec::new();
     for name in names {
-        let Some((unit, manager)) = unit(spec, name, home, user, &asked) else { continue };
+        let Some((unit, manager)) = unit(spec, name, whose, occasion(name), &asked) else { continue };
         units.push(unit);
         let started = manager.and_then(|manager| match &manager.unit(name)?.kind {
             Kind::Timer(timer) => Some((&timer.starts, manager)),
@@ -107,14 +153,13 @@ pub(super) fn units(spec: &UnitSpec, home: &Path, user: Option<u32>, managers: &
 fn unit<'a>(
     spec: &UnitSpec,
     name: &str,
-    home: &Path,
-    user: Option<u32>,
+    whose: &Whose<'_>,
+    occasion: Occasion,
     asked: &[&'a Manager],
 ) -> Option<(Unit, Option<&'a Manager>)> {
     let exists = |unit: &systemd::Unit| unit.load != LoadState::NotFound;
-    let belongs = |manager: &Manager| {
-        manager.unit(name).map_or(Belongs::No, |unit| belongs(unit, manager.kind, spec, home, user))
-    };
+    let belongs =
+        |manager: &Manager| manager.unit(name).map_or(Belongs::No, |unit| belongs(unit, manager.kind, spec, whose));
     let knowing: Vec<&Manager> = asked
         .iter()
         .copied()
@@ -125,13 +170,14 @@ fn unit<'a>(
     if let Some(manager) = knowing.iter().rev().max_by_key(liveliness).copied()
         && let Some(found) = manager.unit(name)
     {
-        return Some((describe(spec, name, found, &knowing, Occasion::OfItself), Some(manager)));
+        return Some((describe(spec, name, found, &knowing, occasion), Some(manager)));
     }
     if !spec.is_expected {
         return None;
     }
     // Nobody knows it; but somebody may who could not be asked.
-    let failure = asked.iter().find_map(|manager| manager.failure());
+    let untold = asked.iter().any(|manager| manager.is_untold(name)).then_some(Reason::Bus);
+    let failure = untold.or_else(|| asked.iter().find_map(|manager| manager.failure()));
     let is_without_manager = asked.iter().any(|manager| match manager.asked {
         Asked::NotRunning { is_usual } => !is_usual || spec.manager.is_some(),
         _ => false,
@@ -167,9 +213,9 @@ enum Belongs {
 
 /// Whether a unit of the right name is this instance's: by the home it is started with, else by the user it runs as.
 /// Whoever says which manager has it is believed.
-fn belongs(unit: &systemd::Unit, manager: ManagerKind, spec: &UnitSpec, home: &Path, user: Option<u32>) -> Belongs {
+fn belongs(unit: &systemd::Unit, manager: ManagerKind, spec: &UnitSpec, whose: &Whose<'_>) -> Belongs {
     let yes_or = |is_own: bool, otherwise: Belongs| if is_own { Belongs::Yes } else { otherwise };
-    let is_in_own_manager = manager == ManagerKind::User || user == Some(0);
+    let is_in_own_manager = manager == ManagerKind::User || whose.user == Some(0);
     let identity = match &unit.kind {
         _ if spec.manager.is_some() => return Belongs::Yes,
         Kind::Service { identity: Some(identity), .. } => identity,
@@ -183,7 +229,7 @@ fn belongs(unit: &systemd::Unit, manager: ManagerKind, spec: &UnitSpec, home: &P
     };
     let started_with = identity.environment.iter().find_map(|variable| variable.strip_prefix("HERMES_HOME="));
     if let Some(started_with) = started_with {
-        return yes_or(Path::new(started_with).components().eq(home.components()), Belongs::No);
+        return yes_or(Path::new(started_with).components().eq(whose.home.components()), Belongs::No);
     }
     if !spec.is_expected {
         return Belongs::No;
@@ -191,7 +237,7 @@ fn belongs(unit: &systemd::Unit, manager: ManagerKind, spec: &UnitSpec, home: &P
     match identity.user.as_str() {
         // Root may run anything for anybody.
         "" => yes_or(is_in_own_manager, Belongs::Perhaps),
-        name => yes_or(users::named(name).map(|user| user.id) == user, Belongs::No),
+        name => yes_or(whose.names.iter().any(|own| own == name), Belongs::No),
     }
 }
 
@@ -316,7 +362,7 @@ mod tests {
         let units: HashMap<_, _> = units.into_iter().map(|(name, unit)| (name.to_owned(), unit)).collect();
         let names: Vec<_> = units.keys().cloned().collect();
         let matches = HashMap::from([("*".to_owned(), names)]);
-        Manager { kind, asked: Asked::Said(Arc::new(View::Running { units, matches })) }
+        Manager { kind, asked: Asked::Said(Arc::new(View::Running { units, matches, untold: BTreeSet::new() })) }
     }
 
     fn both(user: systemd::Unit, system: systemd::Unit) -> [Manager; 2] {
@@ -328,8 +374,14 @@ mod tests {
         UnitSpec { role: "gateway".to_owned(), unit, manager: None, is_expected: true }
     }
 
+    fn units_of(spec: &UnitSpec, home: &str, user: u32, managers: &[Manager]) -> Vec<Unit> {
+        let names = [user.to_string()];
+        let whose = Whose { home: Path::new(home), user: Some(user), names: &names };
+        units(spec, &whose, &started_by_timers(std::slice::from_ref(spec), managers), managers)
+    }
+
     fn only(spec: &UnitSpec, managers: &[Manager]) -> Unit {
-        let mut units = units(spec, Path::new("/srv/vijay"), Some(0), managers);
+        let mut units = units_of(spec, "/srv/vijay", 0, managers);
         assert_eq!(units.len(), 1);
         units.remove(0)
     }
@@ -370,7 +422,7 @@ mod tests {
     fn a_unit_that_nobody_has_named_is_shown_only_where_it_is_of_this_home() {
         let spec = UnitSpec { is_expected: false, ..spec() };
         let managers = both(missing(), service(ActiveState::Active, "success"));
-        let found = |home: &str| units(&spec, Path::new(home), Some(0), &managers).len();
+        let found = |home: &str| units_of(&spec, home, 0, &managers).len();
         assert_eq!(found("/srv/vijay"), 1);
         assert_eq!(found("/srv/bheem"), 0);
     }
@@ -388,7 +440,7 @@ mod tests {
         };
         let state = |system: systemd::Unit, user: u32| {
             let managers = both(service(ActiveState::Failed, "exit-code"), system);
-            units(&spec(), Path::new("/srv/vijay"), Some(user), &managers)[0].state
+            units_of(&spec(), "/srv/vijay", user, &managers)[0].state
         };
         let (active, failed) = (Reading::Known(UnitState::Active), Reading::Known(UnitState::Failed));
         // By the home it is started with.
@@ -402,7 +454,7 @@ mod tests {
         // One that root runs for a user who has none of this name.
         let system = manager(ManagerKind::System, vec![(GATEWAY, of("", &[]))]);
         let user = manager(ManagerKind::User, vec![(GATEWAY, missing())]);
-        assert_eq!(units(&spec(), Path::new("/srv/vijay"), Some(1001), &[user, system])[0].state, active);
+        assert_eq!(units_of(&spec(), "/srv/vijay", 1001, &[user, system])[0].state, active);
     }
 
     #[test]
@@ -416,7 +468,7 @@ mod tests {
             let timer = systemd::Unit { kind, ..self::service(ActiveState::Active, "success") };
             let managers = [manager(ManagerKind::System, vec![("backup.timer", timer), ("backup.service", service)])];
             let spec = UnitSpec { unit: UnitName::Named("backup.timer".to_owned()), ..spec() };
-            let units = units(&spec, Path::new("/srv/vijay"), Some(0), &managers);
+            let units = units_of(&spec, "/srv/vijay", 0, &managers);
             let names: Vec<_> = units.iter().map(|unit| unit.unit.as_str().to_owned()).collect();
             assert_eq!(names, ["backup.timer", "backup.service"]);
             assert_eq!(units[0].up, Reading::Known(true));
@@ -426,6 +478,26 @@ mod tests {
         assert_eq!(timer(service(ActiveState::Activating, "success")), Reading::Known(true));
         assert_eq!(timer(service(ActiveState::Failed, "exit-code")), Reading::Known(false));
         assert_eq!(timer(service(ActiveState::Activating, "exit-code")), Reading::Known(false));
+    }
+
+    #[test]
+    fn a_service_that_is_named_beside_its_timer_is_judged_by_what_starts_it() {
+        let kind = Kind::Timer(systemd::Timer { starts: GATEWAY.to_owned(), last_trigger: None, next_trigger: None });
+        let timer = systemd::Unit { kind, ..service(ActiveState::Active, "success") };
+        let named = [(GATEWAY, service(ActiveState::Inactive, "success")), ("backup.timer", timer)];
+        let managers = [manager(ManagerKind::System, named.to_vec())];
+        let specs = [spec(), UnitSpec { unit: UnitName::Named("backup.timer".to_owned()), ..spec() }];
+        let by_timers = started_by_timers(&specs, &managers);
+        let whose = Whose { home: Path::new("/srv/vijay"), user: Some(0), names: &[] };
+        assert_eq!(units(&specs[0], &whose, &by_timers, &managers)[0].up, Reading::Known(true));
+    }
+
+    #[test]
+    fn a_unit_that_could_not_be_read_is_unknown() {
+        let untold = BTreeSet::from([GATEWAY.to_owned()]);
+        let view = View::Running { units: HashMap::new(), matches: HashMap::new(), untold };
+        let managers = [Manager { kind: ManagerKind::System, asked: Asked::Said(Arc::new(view)) }];
+        assert_eq!(only(&spec(), &managers).up, Reading::Unknown(Reason::Bus));
     }
 
     #[test]
@@ -455,7 +527,7 @@ mod tests {
             manager(ManagerKind::System, vec![("b.service", service(ActiveState::Failed, "signal"))]),
         ];
         let spec = UnitSpec { unit: UnitName::Pattern("*".to_owned()), ..spec() };
-        let units = units(&spec, Path::new("/srv/vijay"), Some(0), &managers);
+        let units = units_of(&spec, "/srv/vijay", 0, &managers);
         let names: Vec<_> = units.iter().map(|unit| (unit.unit.as_str(), unit.up)).collect();
         assert_eq!(names, [("a.service", Reading::Known(true)), ("b.service", Reading::Known(false))]);
     }
