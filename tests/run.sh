@@ -4,7 +4,7 @@
 #   tests/run.sh           everything
 #   tests/run.sh fast      what needs nothing but Rust
 #
-# What is installed: packages of the system (a C compiler, s6, Python, Prometheus), cargo-deny, and a virtual
+# What is installed: packages of the system (a C compiler, s6, Python, Prometheus, systemd), cargo-deny, and a virtual
 # environment with hermes-agent below target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,11 +15,12 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# install_missing COMMAND=PACKAGE...: installs the packages whose commands are not there.
+# install_missing COMMAND=PACKAGE...: installs the packages whose commands are not there. A path stands for a package
+# that has no command.
 install_missing() {
     local missing=()
     for pair in "$@"; do
-        command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+        command -v "${pair%%=*}" >/dev/null || [ -e "${pair%%=*}" ] || missing+=("${pair#*=}")
     done
     if [ "${#missing[@]}" -gt 0 ]; then
         step "installing ${missing[*]}"
@@ -47,6 +48,10 @@ command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.
 cargo deny --locked check bans licenses sources
 
 install_missing python3=python3 prometheus=prometheus setpriv=util-linux nsenter=util-linux ip=iproute2
+# For a machine with a systemd of its own, over what is installed here.
+install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
+    /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \
+    /usr/share/pam-configs/systemd=libpam-systemd
 environment=target/test-environment
 python="$PWD/$environment/bin/python"
 if ! "$python" -c 'import hermes_cli, time_machine, prometheus_client, pytest' 2>/dev/null; then
@@ -57,7 +62,7 @@ if ! "$python" -c 'import hermes_cli, time_machine, prometheus_client, pytest' 2
     "$python" -m pip install -q -r tests/end_to_end/requirements.txt
 fi
 
-step "end-to-end tests against the real hermes-agent and Prometheus"
+step "end-to-end tests against the real hermes-agent, Prometheus and systemd"
 cargo build --locked
 # They look at homes as their owner and as somebody else, so they are run as root.
 as_root env HERMES_EXPORTER="$PWD/target/debug/hermes-exporter" HERMES_PYTHON="$python" PATH="$PATH" \

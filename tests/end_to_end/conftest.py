@@ -6,6 +6,7 @@ These tests need, and say so instead of skipping when one is missing:
 * `HERMES_PYTHON`: path of a Python that has hermes-agent, time-machine, prometheus_client and pytest;
 * `prometheus` and `promtool` on the PATH;
 * `s6-svscan` and its tools on the PATH;
+* what `machine.py` lists, to boot a systemd;
 * root, because they look at homes as their owner and as somebody else.
 """
 
@@ -23,6 +24,7 @@ import pytest
 
 import homes
 from exporter import Exporter, installed_where_all_may_run_it
+from machine import Machine, booted
 
 # A user that owns homes here and nothing else; it need not exist.
 OWNER = 12345
@@ -88,6 +90,20 @@ def binary() -> Iterator[Path]:
     given = _from_environment("HERMES_EXPORTER", "the binary under test")
     with _folder_that_goes_away() as path:
         yield installed_where_all_may_run_it(given, path)
+
+
+@pytest.fixture(scope="session")
+def machine(binary: Path) -> Iterator[Machine]:
+    """A machine with a real systemd; booted once, for the tests that leave it as they found it."""
+    with _folder_that_goes_away() as share, booted(binary, share) as up:
+        yield up
+
+
+@pytest.fixture
+def own_machine(binary: Path) -> Iterator[Machine]:
+    """A machine for one test alone."""
+    with _folder_that_goes_away() as share, booted(binary, share) as up:
+        yield up
 
 
 @pytest.fixture

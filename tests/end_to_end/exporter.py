@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Iterator, Mapping, Optional
+from typing import Iterator, Mapping, Optional, Sequence
 
 from exposition import Samples
 from processes import DEADLINE_SECONDS, Finished, Program, free_port, run, running, wait_for
@@ -79,19 +79,30 @@ class Exporter:
 
     binary: Path
     folder: Path
+    # What to put before the command line, and the environment, to run it as somebody or somewhere else.
+    entering: Sequence[str] = ()
+    environment: Optional[dict[str, str]] = None
 
     def configuration(
         self, homes: Mapping[str, Path], instance_keys: Optional[dict] = None, **top_level: object
     ) -> Path:
         """Writes a configuration; JSON is YAML as well. `instance_keys` are added to every instance."""
         instances = [{"name": name, "home": str(home), **(instance_keys or {})} for name, home in homes.items()]
+        return self.write({"instances": instances, **top_level})
+
+    def write(self, configuration: Mapping[str, object]) -> Path:
+        """Writes a configuration as it is given."""
         path = self.folder / f"hermes-exporter-{len(list(self.folder.glob('*.yml')))}.yml"
-        path.write_text(json.dumps({"instances": instances, **top_level}, indent=2))
+        path.write_text(json.dumps(configuration, indent=2))
         path.chmod(0o644)
         return path
 
     def run(self, *arguments: object, user: Optional[int] = None, seconds: float = DEADLINE_SECONDS) -> Finished:
-        return run(self.binary, *arguments, user=user, seconds=seconds, environment=bare_environment(self.folder))
+        return run(self.binary, *arguments, seconds=seconds, **self._options(user))
+
+    def _options(self, user: Optional[int]) -> dict[str, object]:
+        environment = bare_environment(self.folder) if self.environment is None else self.environment
+        return {"user": user, "environment": environment, "entering": self.entering}
 
     def scrape_text(self, configuration: Path, form: str = "text", user: Optional[int] = None) -> str:
         """What `scrape` writes for a configuration."""
@@ -108,7 +119,7 @@ class Exporter:
         """The exporter serving on a port of its own for the length of a `with` block."""
         port = free_port()
         arguments = ["--config.file", configuration, "--web.listen-address", f"127.0.0.1:{port}", *flags]
-        with running(self.binary, "serve", *arguments, user=user, environment=bare_environment(self.folder)) as program:
+        with running(self.binary, "serve", *arguments, **self._options(user)) as program:
             server = Server(port, program)
 
             def answers() -> bool:

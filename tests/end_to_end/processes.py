@@ -60,6 +60,13 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def only_child(pid: int) -> int:
+    """The one process that a process has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 1, f"process {pid} has the children {children}, expected one"
+    return int(children[0])
+
+
 def _end_with_the_tests() -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -74,8 +81,11 @@ class Program:
         environment: Optional[dict[str, str]] = None,
         folder: Optional[Path] = None,
         user: Optional[int] = None,
+        entering: Sequence[str] = (),
     ) -> None:
-        self.arguments = [str(argument) for argument in arguments]
+        """`entering` is the beginning of a command line that starts the rest of it elsewhere and waits for it."""
+        self.arguments = [str(argument) for argument in (*entering, *arguments)]
+        self._enters = bool(entering)
         self._output = tempfile.TemporaryFile()
         self._log = tempfile.TemporaryFile()
         identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
@@ -93,7 +103,8 @@ class Program:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        """The process of the program itself."""
+        return only_child(self.process.pid) if self._enters else self.process.pid
 
     def output(self) -> str:
         """What it has written so far."""
@@ -125,15 +136,22 @@ class Program:
 
     def end(self) -> None:
         """Ends it and all it has started, politely first."""
+        group = self.process.pid
+        if self._enters:
+            # Alone at first: whoever entered for it has to outlive it and take note of its end. With both gone at
+            # once that would fall to the first process of this system, and until then nothing it is in can go away.
+            with contextlib.suppress(AssertionError, OSError, subprocess.TimeoutExpired):
+                self.send(signal.SIGTERM)
+                self.process.wait(5.0)
         for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
-                os.killpg(self.pid, signal.SIGCONT)
+                os.killpg(group, number)
+                os.killpg(group, signal.SIGCONT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience)
                 break
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(group, signal.SIGKILL)
         self._output.close()
         self._log.close()
 
