@@ -3,7 +3,8 @@
 
     python benches/run.py --exporter target/release/hermes-exporter --hermes-python PYTHON [--quick]
 
-Three parts: two homes with a living gateway; a thousand homes; one home with a very large store. Nothing here fails
+Four parts: two homes with a living gateway; a thousand homes; one home with a very large store; units of a systemd,
+booted for that, which needs root. Nothing here fails
 because something is slow: figures are for reading. It fails when an answer is wrong or incomplete.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import os
 import platform
@@ -29,8 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "end_t
 
 import homes  # noqa: E402
 import large_home  # noqa: E402
+import units  # noqa: E402
 from measure import Client, Figures, Table, bytes_read, cpu_seconds, sample, status_kib  # noqa: E402
 from processes import Program, free_port, running, wait_for  # noqa: E402
+from turns import RHYTHMS, Target, connected, in_turns  # noqa: E402
 
 INSTANCE_COLLECTORS = ("gateway", "cron", "credentials", "inventory", "sessions", "activity", "home")
 
@@ -51,24 +53,13 @@ def served(exporter: Path, file: Path) -> Iterator[tuple[Program, int]]:
         yield program, port
 
 
-def connected(program: Program, port: int, packed: bool = False) -> Client:
-    """A client, as soon as somebody listens."""
-    deadline = time.monotonic() + 60
-    while True:
-        client = Client(port, packed)
-        try:
-            client.connection.connect()
-            return client
-        except ConnectionRefusedError:
-            program.assert_running()
-            assert time.monotonic() < deadline, "nobody listens"
-            time.sleep(0.000_5)
-
-
 def is_complete(body: bytes, instances: Sequence[str]) -> bool:
-    """Whether every collector of every instance has succeeded."""
+    """Whether every collector that a home has something for has succeeded, for every instance."""
+    wanted = tuple(f'collector="{name}"' for name in INSTANCE_COLLECTORS)
     succeeded = sum(
-        line.startswith("hermes_collector_success{") and "instance=" in line and float(line.rpartition(" ")[2]) == 1
+        line.startswith("hermes_collector_success{")
+        and any(name in line for name in wanted)
+        and float(line.rpartition(" ")[2]) == 1
         for line in body.decode().splitlines()
     )
     return succeeded == len(instances) * len(INSTANCE_COLLECTORS)
@@ -120,43 +111,6 @@ def start_to_full_scrape(exporter: Path, file: Path, instances: Sequence[str], t
     return found
 
 
-# How scrapes follow each other: what it is called, the pause before each in seconds, and how many come in a turn.
-# Prometheus leaves seconds between them, in which processors go to sleep and caches go cold; that is the rhythm that
-# counts. Back to back shows what the program itself needs.
-RHYTHMS = (("back to back", 0.0, 50), ("after a pause of 0.5 s", 0.5, 1))
-
-
-@dataclasses.dataclass
-class Series:
-    """Scrapes of one program: how long each took, and what they used of the processor."""
-
-    took: list[float] = dataclasses.field(default_factory=list)
-    used: list[float] = dataclasses.field(default_factory=list)
-
-
-def in_turns(
-    programs: dict[str, tuple[Program, int]], packed: bool, turns: int, pause: float, per_turn: int
-) -> tuple[dict[str, Series], dict[str, Client], dict[str, bytes]]:
-    """Scrapes the programs in turns, so that whatever else goes on in the machine meets all of them alike."""
-    clients = {called: connected(program, port, packed) for called, (program, port) in programs.items()}
-    series = {called: Series() for called in programs}
-    bodies = {}
-    for client in clients.values():
-        for _ in range(20):
-            client.scrape()
-    for _ in range(turns):
-        for called, client in clients.items():
-            if pause:
-                time.sleep(pause)
-            pid = programs[called][0].pid
-            before = cpu_seconds(pid)
-            for _ in range(per_turn):
-                seconds, bodies[called] = client.scrape()
-                series[called].took.append(seconds)
-            series[called].used.append((cpu_seconds(pid) - before) / per_turn)
-    return series, clients, bodies
-
-
 def two_homes(given: argparse.Namespace, folder: Path) -> None:
     recorded = homes.build(folder / "two", given.hermes_python)
     file = configuration(folder, recorded)
@@ -166,7 +120,10 @@ def two_homes(given: argparse.Namespace, folder: Path) -> None:
         starts = start_to_full_scrape(given.exporter, file, names, 5)
         program, port = stack.enter_context(served(given.exporter, file))
         node, node_port, node_called = stack.enter_context(node_exporter(given.node_exporter))
-        programs = {"hermes-exporter": (program, port), node_called: (node, node_port)}
+        programs = {
+            "hermes-exporter": Target(program, port),
+            node_called: Target(node, node_port),
+        }
         table = Table(
             "Two homes, one with a living gateway, warm; both programs in turns",
             "scrapes",
@@ -200,11 +157,11 @@ def two_homes(given: argparse.Namespace, folder: Path) -> None:
         table = Table(
             "Two homes: memory and start", "program", "resident memory", "highest", "start to first full scrape in ms"
         )
-        for called, (measured, _) in programs.items():
+        for called, measured in programs.items():
             table.row(
                 called,
-                f"{status_kib(measured.pid, 'VmRSS') / 1_024:.1f} MiB",
-                f"{status_kib(measured.pid, 'VmHWM') / 1_024:.1f} MiB",
+                f"{status_kib(measured.program.pid, 'VmRSS') / 1_024:.1f} MiB",
+                f"{status_kib(measured.program.pid, 'VmHWM') / 1_024:.1f} MiB",
                 Figures(starts).times(1_000).middle(0) if called == "hermes-exporter" else "",
             )
         print(table)
@@ -462,7 +419,7 @@ def facts(given: argparse.Namespace) -> None:
     )
 
 
-PARTS = {"two": two_homes, "many": many_homes, "large": large}
+PARTS = {"two": two_homes, "many": many_homes, "large": large, "units": units.measured}
 
 
 def main() -> None:
