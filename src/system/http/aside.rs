@@ -2,7 +2,8 @@
 //!
 //! Looking up a name or reading a file may take as long as it likes, and can not be stopped. Whoever asks again while
 //! it goes on waits for the same work, so that a name server that never answers costs one thread for a name and not
-//! one for each look; and all such work together is given a few threads only.
+//! one for each look; and all such work together is given a few threads only. What came of work that has ended while
+//! nobody was waiting is told to nobody: it was true then.
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ impl<T: Send + 'static> Aside<T> {
     ) -> Option<T> {
         *stage = Stage::Queue;
         let mut under_way = self.0.lock().await;
+        under_way.take_if(|handle| handle.is_finished());
         let handle = match &mut *under_way {
             Some(handle) => handle,
             none => {
@@ -57,6 +59,7 @@ impl<T: Send + 'static> Aside<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
@@ -74,8 +77,33 @@ mod tests {
         );
         assert!(given_up.await.is_err());
         assert_eq!(stage, Stage::Lookup);
+        let mut stage = Stage::Connect;
+        let mut second = std::pin::pin!(aside.join_or(&mut stage, Stage::Lookup, || 2));
+        // It waits for the first work before that is told to end.
+        assert!(second.as_mut().now_or_never().is_none());
         drop(tell);
-        assert_eq!(aside.join_or(&mut stage, Stage::Lookup, || 2).await, Some(1), "the first work's result");
+        assert_eq!(second.await, Some(1), "the first work's result");
+        let mut stage = Stage::Connect;
         assert_eq!(aside.join_or(&mut stage, Stage::Lookup, || 3).await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn what_ended_while_nobody_waited_is_not_told_later() {
+        let aside: Aside<u32> = Aside::new();
+        let (tell, told) = channel::<()>();
+        let mut stage = Stage::Connect;
+        let given_up = tokio::time::timeout(
+            Duration::from_millis(10),
+            aside.join_or(&mut stage, Stage::Lookup, move || {
+                let _ = told.recv();
+                1
+            }),
+        );
+        assert!(given_up.await.is_err());
+        drop(tell);
+        while !aside.0.lock().await.as_ref().unwrap().is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(aside.join_or(&mut stage, Stage::Lookup, || 2).await, Some(2));
     }
 }
