@@ -5,6 +5,7 @@
 //!
 //! * [`access`]: who besides its owner may do what with a file.
 //! * [`control_group`]: which systemd unit a process runs in.
+//! * [`descriptors`]: how many files and connections this process may have open.
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
 //! * [`http`]: one bounded HTTP request over one fresh connection.
 //! * [`owner`]: threads that read what is another user's with that user's rights.
@@ -19,6 +20,7 @@
 
 pub mod access;
 pub mod control_group;
+pub mod descriptors;
 pub mod files;
 pub mod http;
 pub mod owner;

@@ -22,6 +22,7 @@ use crate::exporter::expose::metrics::Exposition;
 use crate::exporter::expose::text::Format;
 use crate::exporter::reload::{ConfigSource, Loader, Reloader};
 use crate::exporter::serve;
+use crate::system::descriptors;
 use crate::system::users::PASSWD;
 use crate::web::{lifetime, listen};
 
@@ -75,6 +76,7 @@ fn serve_until_stopped(
     if !is_own_path {
         return Err(CommandError::TelemetryPath { path: telemetry_path.to_owned() });
     }
+    raise_descriptor_limit();
     let background = Background::start().map_err(system("starting a thread"))?;
     let reloader = Arc::new(Reloader::new(loader, background)?);
     let runtime = runtime()?;
@@ -120,6 +122,7 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
     for settings in config.collectors.values_mut() {
         settings.timeout = settings.timeout.max(arguments.timeout / 2);
     }
+    raise_descriptor_limit();
     let crew = Crew::new(&config, None, Background::inline());
     let runtime = runtime()?;
     let deadline = Instant::now() + arguments.timeout;
@@ -138,6 +141,13 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
             .map_err(|source| CommandError::Output { path: path.display().to_string(), source })?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A large fleet has many files and connections open at once; where there are fewer, each has to wait for its turn.
+fn raise_descriptor_limit() {
+    if let Err(error) = descriptors::raise_limit() {
+        tracing::debug!(%error, "the limit of descriptors could not be raised");
+    }
 }
 
 fn discover(arguments: &DiscoverArguments) -> Result<ExitCode, CommandError> {

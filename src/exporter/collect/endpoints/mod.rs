@@ -1,15 +1,15 @@
 //! Endpoints: whether what an instance serves over HTTP answers, and is what it should be.
 //!
-//! Every endpoint is asked at every look, with a fresh connection, all of an instance at once. One that refuses,
-//! hangs or answers wrongly is known to be down; unknown is only what could not even be asked. `judge` says what is
-//! asked of each kind of endpoint, and what the answer tells.
+//! Every endpoint is asked at every look, with a fresh connection, all of an instance at once, as far as the whole fleet
+//! leaves room. One that refuses, hangs or answers wrongly is known to be down; unknown is only what could not even be
+//! asked. `judge` says what is asked of each kind of endpoint, and what the answer tells.
 //!
 //! This is not for what the answer could tell beyond that: a Hermes home says more, and says it cheaper.
 
 mod judge;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
@@ -22,6 +22,7 @@ use crate::exporter::endpoint::{Endpoint, Scheme};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::endpoints::{self, Endpoints, Probe};
 use crate::exporter::snapshot::{Label, Reading, Reason};
+use crate::system::descriptors;
 use crate::system::http::connect::Place;
 use crate::system::http::tls::Trust;
 use crate::system::http::{BodyUse, Client, Get};
@@ -29,21 +30,40 @@ use crate::system::http::{BodyUse, Client, Get};
 /// Endpoints of one instance that are asked at the same time; the others wait for their turn.
 const MOST_AT_ONCE: usize = 16;
 
+/// Endpoints of all instances together that are asked at the same time, at most.
+const MOST_OF_THE_FLEET: u64 = 256;
+
+/// One of so many descriptors is for asking endpoints. The others are for all that is read meanwhile.
+const SHARE_OF_DESCRIPTORS: u64 = 4;
+
+/// The room for endpoints that are being asked: one for the whole process, whose descriptors they share.
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(room_within(descriptors::limit()))));
+
+/// How many endpoints may be asked at once where there may be so many descriptors.
+fn room_within(descriptors: Option<u64>) -> usize {
+    let share = descriptors.map_or(MOST_OF_THE_FLEET, |most| most / SHARE_OF_DESCRIPTORS);
+    share.clamp(1, MOST_OF_THE_FLEET) as usize
+}
+
 /// Asks the endpoints of one instance.
 #[derive(Debug)]
 pub struct EndpointsCollector {
     endpoints: Vec<Arc<Asked>>,
+    room: Arc<Semaphore>,
 }
 
 impl EndpointsCollector {
     /// A collector for the endpoints of `instance`.
     pub fn new(instance: &Instance) -> Self {
-        EndpointsCollector { endpoints: instance.endpoints.iter().cloned().map(Asked::new).map(Arc::new).collect() }
+        EndpointsCollector {
+            endpoints: instance.endpoints.iter().cloned().map(Asked::new).map(Arc::new).collect(),
+            room: Arc::clone(&ROOM),
+        }
     }
 
     async fn ask(&self, deadline: Instant, problems: &mut Problems) -> Endpoints {
         let mut found = BTreeMap::new();
-        for (asked, probe) in self.endpoints.iter().zip(ask_all(&self.endpoints, deadline).await) {
+        for (asked, probe) in self.endpoints.iter().zip(self.ask_all(deadline).await) {
             if let Reading::Unknown(reason) = probe {
                 problems.note(&format!("endpoint {}", asked.endpoint.name), reason);
             }
@@ -51,6 +71,30 @@ impl EndpointsCollector {
             found.insert(Label::new(&asked.endpoint.name), endpoint);
         }
         Endpoints(found)
+    }
+
+    /// Asks all of them; the readings stand in their order.
+    async fn ask_all(&self, deadline: Instant) -> Vec<Reading<Probe>> {
+        let own_room = Arc::new(Semaphore::new(MOST_AT_ONCE));
+        // Aborts what is under way when it is dropped.
+        let mut under_way = JoinSet::new();
+        for (place, asked) in self.endpoints.iter().enumerate() {
+            let (own_room, room, asked) = (Arc::clone(&own_room), Arc::clone(&self.room), Arc::clone(asked));
+            under_way.spawn(async move {
+                let _own_room = own_room.acquire().await;
+                (place, asked.probe(&room, deadline).await)
+            });
+        }
+        // What is not answered below has panicked.
+        let mut readings = vec![Reading::Unknown(Reason::Io); self.endpoints.len()];
+        while let Some(ended) = under_way.join_next().await {
+            if let Ok((place, reading)) = ended
+                && let Some(slot) = readings.get_mut(place)
+            {
+                *slot = reading;
+            }
+        }
+        readings
     }
 }
 
@@ -65,30 +109,6 @@ impl NetworkCollector for EndpointsCollector {
             Part::Endpoints(Reading::Known(Arc::new(found)))
         })
     }
-}
-
-/// Asks all of them, a few at once; the readings stand in their order.
-async fn ask_all(all: &[Arc<Asked>], deadline: Instant) -> Vec<Reading<Probe>> {
-    let room = Arc::new(Semaphore::new(MOST_AT_ONCE));
-    // Aborts what is under way when it is dropped.
-    let mut under_way = JoinSet::new();
-    for (place, asked) in all.iter().enumerate() {
-        let (room, asked) = (Arc::clone(&room), Arc::clone(asked));
-        under_way.spawn(async move {
-            let _room = room.acquire().await;
-            (place, asked.probe(deadline).await)
-        });
-    }
-    // What is not answered below has panicked.
-    let mut readings = vec![Reading::Unknown(Reason::Io); all.len()];
-    while let Some(ended) = under_way.join_next().await {
-        if let Ok((place, reading)) = ended
-            && let Some(slot) = readings.get_mut(place)
-        {
-            *slot = reading;
-        }
-    }
-    readings
 }
 
 /// One endpoint, and how it is asked.
@@ -112,7 +132,11 @@ impl Asked {
         Asked { client, host: HeaderValue::try_from(host).ok(), endpoint }
     }
 
-    async fn probe(&self, deadline: Instant) -> Reading<Probe> {
+    /// Asks it once there is room. Its own time begins only then: who had to wait was not asked yet.
+    async fn probe(&self, room: &Semaphore, deadline: Instant) -> Reading<Probe> {
+        let Ok(_room) = tokio::time::timeout_at(deadline.into(), room.acquire()).await else {
+            return Reading::Unknown(Reason::Timeout);
+        };
         let left = deadline.saturating_duration_since(Instant::now());
         let Some(host) = self.host.clone().filter(|_| left > Duration::ZERO) else {
             return Reading::Unknown(if self.host.is_none() { Reason::Unsupported } else { Reason::Timeout });
@@ -134,6 +158,7 @@ mod tests {
     use crate::exporter::snapshot::endpoints::{Access, EndpointKind, Failure, Verdict};
     use crate::system::http::scripted::{Script, Server, answer, refusing};
     use std::path::Path;
+    use std::sync::atomic::Ordering;
 
     const REFUSAL: &str = include_str!("../../../../tests/fixtures/hermes-0.19.0/api/dashboard_refusal_loopback.json");
     const REFUSAL_GATED: &str =
@@ -292,6 +317,34 @@ mod tests {
         assert_eq!(verdict("e0"), Reading::Known(Verdict::Up));
         for number in 1..MOST_AT_ONCE {
             assert_eq!(verdict(&format!("e{number}")), Reading::Known(Verdict::Down(Failure::Timeout)));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_room_was_not_asked_and_is_not_down() {
+        let server = Server::plain(Script::Answer(answer("200 OK", ""))).await;
+        let mut instance = instance_at(Path::new("/nowhere"));
+        instance.endpoints = vec![endpoint(EndpointKind::Http, server.address.port())];
+        let room = Arc::new(Semaphore::new(1));
+        let collector = EndpointsCollector { room: Arc::clone(&room), ..EndpointsCollector::new(&instance) };
+        let probe = async |left| {
+            let found = collector.ask(Instant::now() + left, &mut Problems::default()).await;
+            found.0[&Label::new("e")].probe.map(|probe| probe.verdict)
+        };
+        let taken = room.acquire().await.unwrap();
+        assert_eq!(probe(Duration::from_millis(20)).await, Reading::Unknown(Reason::Timeout));
+        assert_eq!(server.accepted.load(Ordering::SeqCst), 0);
+        drop(taken);
+        assert_eq!(probe(LONG).await, Reading::Known(Verdict::Up));
+        assert_eq!(room.available_permits(), 1);
+    }
+
+    #[test]
+    fn all_instances_share_the_room_that_descriptors_leave() {
+        let collector = || EndpointsCollector::new(&instance_at(Path::new("/nowhere")));
+        assert!(Arc::ptr_eq(&collector().room, &collector().room));
+        for (descriptors, room) in [(Some(0), 1), (Some(20), 5), (Some(1_024), 256), (Some(65_536), 256), (None, 256)] {
+            assert_eq!(room_within(descriptors), room);
         }
     }
 
