@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::snapshot::endpoints::EndpointKind;
 
+/// The most endpoints of one instance. All of them are asked at once.
+pub const MOST_ENDPOINTS: usize = 64;
+
 /// One address to ask.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {

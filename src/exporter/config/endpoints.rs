@@ -11,11 +11,8 @@ use serde_saphyr::Spanned;
 use super::error::ConfigError;
 use super::raw::{RawEndpoint, RawStatus};
 use super::validate::Check;
-use crate::exporter::endpoint::{Endpoint, Scheme, Url};
+use crate::exporter::endpoint::{Endpoint, MOST_ENDPOINTS, Scheme, Url};
 use crate::exporter::snapshot::endpoints::EndpointKind;
-
-/// The most endpoints of one instance.
-const MOST_ENDPOINTS: usize = 64;
 
 /// How long an endpoint may take to answer where nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -27,9 +27,6 @@ use crate::system::http::connect::Place;
 use crate::system::http::tls::Trust;
 use crate::system::http::{BodyUse, Client, Get};
 
-/// Endpoints of one instance that are asked at the same time; the others wait for their turn.
-const MOST_AT_ONCE: usize = 16;
-
 /// Endpoints of all instances together that are asked at the same time, at most.
 const MOST_OF_THE_FLEET: u64 = 256;
 
@@ -73,17 +70,13 @@ impl EndpointsCollector {
         Endpoints(found)
     }
 
-    /// Asks all of them; the readings stand in their order.
+    /// Asks all of them at once, because each may be given nearly all the time there is; the readings stand in their order.
     async fn ask_all(&self, deadline: Instant) -> Vec<Reading<Probe>> {
-        let own_room = Arc::new(Semaphore::new(MOST_AT_ONCE));
         // Aborts what is under way when it is dropped.
         let mut under_way = JoinSet::new();
         for (place, asked) in self.endpoints.iter().enumerate() {
-            let (own_room, room, asked) = (Arc::clone(&own_room), Arc::clone(&self.room), Arc::clone(asked));
-            under_way.spawn(async move {
-                let _own_room = own_room.acquire().await;
-                (place, asked.probe(&room, deadline).await)
-            });
+            let (room, asked) = (Arc::clone(&self.room), Arc::clone(asked));
+            under_way.spawn(async move { (place, asked.probe(&room, deadline).await) });
         }
         // What is not answered below has panicked.
         let mut readings = vec![Reading::Unknown(Reason::Io); self.endpoints.len()];
@@ -152,13 +145,15 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exporter::endpoint::Url;
+    use crate::exporter::endpoint::{MOST_ENDPOINTS, Url};
     use crate::exporter::instance::tests::instance_at;
     use crate::exporter::snapshot::Problem;
     use crate::exporter::snapshot::endpoints::{Access, EndpointKind, Failure, Verdict};
     use crate::system::http::scripted::{Script, Server, answer, refusing};
     use std::path::Path;
     use std::sync::atomic::Ordering;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     const REFUSAL: &str = include_str!("../../../../tests/fixtures/hermes-0.19.0/api/dashboard_refusal_loopback.json");
     const REFUSAL_GATED: &str =
@@ -304,7 +299,7 @@ mod tests {
         let hanging = Server::plain(Script::Hang(Vec::new())).await;
         let good = Server::plain(Script::Answer(answer("200 OK", ""))).await;
         let mut all = Vec::new();
-        for number in 0..MOST_AT_ONCE {
+        for number in 0..16 {
             let port = if number == 0 { good.address.port() } else { hanging.address.port() };
             let mut one = endpoint(EndpointKind::Http, port);
             one.name = format!("e{number}");
@@ -315,9 +310,39 @@ mod tests {
         assert_eq!(problems, []);
         let verdict = |name: &str| endpoints.0[&Label::new(name)].probe.map(|probe| probe.verdict);
         assert_eq!(verdict("e0"), Reading::Known(Verdict::Up));
-        for number in 1..MOST_AT_ONCE {
+        for number in 1..16 {
             assert_eq!(verdict(&format!("e{number}")), Reading::Known(Verdict::Down(Failure::Timeout)));
         }
+    }
+
+    #[tokio::test]
+    async fn all_that_an_instance_may_have_are_asked_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut instance = instance_at(Path::new("/nowhere"));
+        for number in 0..MOST_ENDPOINTS {
+            let mut one = endpoint(EndpointKind::Http, listener.local_addr().unwrap().port());
+            one.name = format!("e{number}");
+            one.timeout = Duration::from_secs(10);
+            instance.endpoints.push(one);
+        }
+        // It answers to nobody before all are there.
+        tokio::spawn(async move {
+            let mut streams = Vec::new();
+            while streams.len() < MOST_ENDPOINTS {
+                streams.push(listener.accept().await.unwrap().0);
+            }
+            for mut stream in streams {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(&answer("200 OK", "")).await;
+            }
+        });
+        let room = Arc::new(Semaphore::new(MOST_ENDPOINTS));
+        let collector = EndpointsCollector { room, ..EndpointsCollector::new(&instance) };
+        let found = collector.ask(Instant::now() + LONG, &mut Problems::default()).await;
+        for (name, endpoint) in &found.0 {
+            assert_eq!(endpoint.probe.map(|probe| probe.verdict), Reading::Known(Verdict::Up), "{name:?}");
+        }
+        assert_eq!(found.0.len(), MOST_ENDPOINTS);
     }
 
     #[tokio::test]
