@@ -202,6 +202,8 @@ pub enum Scope {
     Machine {
         /// Makes the collector.
         build: fn(&MachineSettings) -> Box<dyn MachineCollector>,
+        /// Whether one that was made for the first settings would be made the same way for the second.
+        is_same: fn(&MachineSettings, &MachineSettings) -> bool,
         /// The part where it can not be told.
         unknown: fn(Reason) -> MachinePart,
     },
@@ -329,6 +331,7 @@ pub const COLLECTORS: [Entry; 13] = [
         time_to_live: None,
         scope: Scope::Machine {
             build: |_| Box::new(host::HostCollector::new()),
+            is_same: |_, _| true,
             unknown: |reason| MachinePart::Host(Reading::Unknown(reason)),
         },
     },
@@ -339,6 +342,7 @@ pub const COLLECTORS: [Entry; 13] = [
         time_to_live: None,
         scope: Scope::Machine {
             build: |settings| Box::new(tailscale::TailscaleCollector::new(settings.tailscale_socket.as_deref())),
+            is_same: |former, settings| former.tailscale_socket == settings.tailscale_socket,
             unknown: |reason| MachinePart::Tailscale(Reading::Unknown(reason)),
         },
     },

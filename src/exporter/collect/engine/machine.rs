@@ -22,8 +22,8 @@ struct Slot {
     timeout: Duration,
     unknown: fn(Reason) -> MachinePart,
     collector: Arc<tokio::sync::Mutex<Box<dyn MachineCollector>>>,
-    /// What it could not tell the last time.
-    last_problems: Mutex<Vec<Problem>>,
+    /// What it could not tell the last time; goes on with the collector.
+    last_problems: Arc<Mutex<Vec<Problem>>>,
 }
 
 impl std::fmt::Debug for Slot {
@@ -33,15 +33,17 @@ impl std::fmt::Debug for Slot {
 }
 
 impl Machine {
-    /// The collectors that `config` asks for. Those of `former` go on, where they were made for the same settings.
+    /// The collectors that `config` asks for. Those of `former` go on, unless a setting that they were made for has
+    /// changed.
     pub(super) fn new(config: &Config, former: Option<&Machine>) -> Machine {
-        let former = former.filter(|former| former.settings == config.machine);
         let slot = |entry: &Entry| {
             let settings = config.collectors.get(entry.name).filter(|settings| settings.enabled)?;
-            let Scope::Machine { build, unknown } = entry.scope else {
+            let Scope::Machine { build, is_same, unknown } = entry.scope else {
                 return None;
             };
-            let kept = former.and_then(|former| former.slots.iter().find(|slot| slot.name == entry.name));
+            let kept = former
+                .filter(|former| is_same(&former.settings, &config.machine))
+                .and_then(|former| former.slots.iter().find(|slot| slot.name == entry.name));
             Some(Arc::new(Slot {
                 name: entry.name,
                 timeout: settings.timeout,
@@ -50,7 +52,7 @@ impl Machine {
                     Some(kept) => Arc::clone(&kept.collector),
                     None => Arc::new(tokio::sync::Mutex::new(build(&config.machine))),
                 },
-                last_problems: Mutex::default(),
+                last_problems: kept.map(|kept| Arc::clone(&kept.last_problems)).unwrap_or_default(),
             }))
         };
         Machine { settings: config.machine.clone(), slots: COLLECTORS.iter().filter_map(slot).collect() }
@@ -164,7 +166,7 @@ mod tests {
             timeout: Duration::from_millis(20),
             unknown: |reason| MachinePart::Host(Reading::Unknown(reason)),
             collector: Arc::new(tokio::sync::Mutex::new(Box::new(collector))),
-            last_problems: Mutex::default(),
+            last_problems: Arc::default(),
         };
         Machine { settings: MachineSettings::default(), slots: vec![Arc::new(slot)] }
     }
@@ -210,11 +212,26 @@ mod tests {
     fn collectors_go_on_after_a_reload_unless_their_settings_have_changed() {
         let mut config = Config::discovered(Vec::new());
         let former = Machine::new(&config, None);
-        let is_kept = |machine: &Machine| Arc::ptr_eq(&former.slots[0].collector, &machine.slots[0].collector);
-        assert!(is_kept(&Machine::new(&config, Some(&former))));
+        let kept = |machine: &Machine| -> Vec<&str> {
+            let slots = former.slots.iter().zip(&machine.slots);
+            let is_kept = |(former, slot): &(&Arc<Slot>, &Arc<Slot>)| Arc::ptr_eq(&former.collector, &slot.collector);
+            slots.filter(is_kept).map(|(_, slot)| slot.name).collect()
+        };
+        assert_eq!(kept(&Machine::new(&config, Some(&former))), ["host", "tailscale"]);
         config.machine.tailscale_socket = Some(PathBuf::from("/elsewhere"));
-        assert!(!is_kept(&Machine::new(&config, Some(&former))));
+        assert_eq!(kept(&Machine::new(&config, Some(&former))), ["host"]);
         config.switch_collectors(&[("host", false), ("tailscale", false)]);
         assert!(Machine::new(&config, Some(&former)).slots.is_empty());
+    }
+
+    #[test]
+    fn what_was_logged_is_not_logged_again_after_a_reload() {
+        let mut config = Config::discovered(Vec::new());
+        let former = Machine::new(&config, None);
+        let problem = Problem { reason: Reason::Timeout, subject: "host".to_owned() };
+        note_change(&former.slots[0].last_problems, None, "host", std::slice::from_ref(&problem));
+        config.collectors.get_mut("host").unwrap().timeout *= 2;
+        let machine = Machine::new(&config, Some(&former));
+        assert_eq!(*machine.slots[0].last_problems.lock().unwrap(), [problem]);
     }
 }
