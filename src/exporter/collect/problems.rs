@@ -158,13 +158,6 @@ impl Problems {
         Problems(self.0.into_iter().map(renamed).collect())
     }
 
-    /// Notes what others have noted.
-    pub fn take_over(&mut self, others: Problems) {
-        for Problem { reason, subject } in others.0 {
-            self.note(&subject, reason);
-        }
-    }
-
     /// Notes what was noted elsewhere.
     pub fn include(&mut self, other: Problems) {
         for problem in other.0 {

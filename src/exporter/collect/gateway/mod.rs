@@ -76,7 +76,7 @@ impl GatewayCollector {
         let own = self.own.see(look, &mut own_problems);
         let Some(root) = &mut self.root else {
             let served_profiles = self.multiplexing.served_profiles(&own).map(|profiles| profiles.len() as u64);
-            problems.take_over(own_problems);
+            problems.include(own_problems);
             let gateway = shown(&own, container_boot.known().is_some(), problems);
             return gateway.map(|gateway| Arc::new(Gateway { served_profiles, container_boot, ..gateway }));
         };
@@ -89,23 +89,23 @@ impl GatewayCollector {
         let gateway = match is_served {
             Reading::Known(true) if !own.liveness.is_there() => {
                 // Whatever an earlier gateway of its own has left here is history.
-                problems.take_over(root_problems.of("root home"));
+                problems.include(root_problems.of("root home"));
                 shown_as_served(&root, profile, problems)
             }
             Reading::Known(true) => {
                 // Somebody has forced a gateway of its own upon it, and now two serve it.
-                problems.take_over(own_problems);
+                problems.include(own_problems);
                 let (processes, unit_processes) = processes(&[&own, &root], problems);
                 let served_by = Reading::Known(Label::new(ROOT_PROFILE));
                 shown(&own, true, problems).map(|gateway| Gateway { served_by, processes, unit_processes, ..gateway })
             }
             Reading::Unknown(reason) if !own.liveness.is_there() => {
-                problems.take_over(root_problems.of("root home"));
+                problems.include(root_problems.of("root home"));
                 problems.note("served profiles", reason);
                 Reading::Unknown(reason)
             }
             _ => {
-                problems.take_over(own_problems);
+                problems.include(own_problems);
                 shown(&own, container_boot.known().is_some(), problems)
             }
         };
