@@ -476,11 +476,27 @@ struct Run {
     claimed: AtomicUsize,
 }
 
-#[derive(Debug)]
-struct Answer {
-    part: Part,
-    problems: Vec<Problem>,
-    took: Duration,
+/// What one collector has found in one look: of an instance, or of the machine.
+#[derive(Debug, Clone)]
+pub(super) struct Answer<P = Part> {
+    pub(super) part: P,
+    pub(super) problems: Vec<Problem>,
+    pub(super) took: Duration,
+}
+
+impl<P> Answer<P> {
+    /// Where it has not answered: everything is unknown, for the reason that is noted of the subject.
+    pub(super) fn none(unknown: fn(Reason) -> P, subject: &str, reason: Reason, took: Duration) -> Answer<P> {
+        Answer { part: unknown(reason), problems: vec![Problem { reason, subject: subject.to_owned() }], took }
+    }
+
+    pub(super) fn run_of(&self, collector: &str) -> CollectorRun {
+        CollectorRun {
+            collector: collector.to_owned(),
+            duration_seconds: self.took.as_secs_f64(),
+            problems: self.problems.clone(),
+        }
+    }
 }
 
 impl Run {
@@ -540,11 +556,7 @@ impl Run {
                     &late
                 }
             };
-            snapshot.collectors.push(CollectorRun {
-                collector: slot.name.to_owned(),
-                duration_seconds: answer.took.as_secs_f64(),
-                problems: answer.problems.clone(),
-            });
+            snapshot.collectors.push(answer.run_of(slot.name));
             answer.part.clone().put_into(&mut snapshot);
         }
         Some(Arc::new(snapshot))
@@ -552,8 +564,7 @@ impl Run {
 }
 
 fn unanswered(slot: &Slot, subject: &str, reason: Reason, took: Duration) -> Answer {
-    let problem = Problem { reason, subject: subject.to_owned() };
-    Answer { part: (slot.unknown)(reason), problems: vec![problem], took }
+    Answer::none(slot.unknown, subject, reason, took)
 }
 
 /// Says so in the log when a collector begins to fail, fails for another reason, or recovers.

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::Selection;
-use super::collection::note_change;
+use super::collection::{Answer, note_change};
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::collect::{COLLECTORS, Entry, MachineCollector, MachinePart, Scope};
 use crate::exporter::config::{Config, MachineSettings};
-use crate::exporter::snapshot::{CollectorRun, Fleet, Problem, Reason};
+use crate::exporter::snapshot::{Fleet, Problem, Reason};
 
 /// The collectors of the machine, with what they remember from look to look.
 #[derive(Debug)]
@@ -69,14 +69,7 @@ impl Machine {
 #[derive(Debug)]
 pub(super) struct Cell {
     slot: Arc<Slot>,
-    answer: OnceLock<Answer>,
-}
-
-#[derive(Debug, Clone)]
-struct Answer {
-    part: MachinePart,
-    problems: Vec<Problem>,
-    took: Duration,
+    answer: OnceLock<Answer<MachinePart>>,
 }
 
 impl Cell {
@@ -102,20 +95,15 @@ impl Cell {
         if !selection.asks_machine(self.slot.name) {
             return;
         }
-        let answer = self.answer.get().cloned();
-        let Answer { part, problems, took } =
-            answer.unwrap_or_else(|| self.slot.unanswered(Reason::Timeout, Duration::ZERO));
-        fleet.machine_runs.push(CollectorRun {
-            collector: self.slot.name.to_owned(),
-            duration_seconds: took.as_secs_f64(),
-            problems,
-        });
-        part.put_into(fleet);
+        let late = || self.slot.unanswered(Reason::Timeout, Duration::ZERO);
+        let answer = self.answer.get().cloned().unwrap_or_else(late);
+        fleet.machine_runs.push(answer.run_of(self.slot.name));
+        answer.part.put_into(fleet);
     }
 }
 
 impl Slot {
-    async fn ask(&self, started: Instant) -> Answer {
+    async fn ask(&self, started: Instant) -> Answer<MachinePart> {
         let deadline = started + self.timeout;
         let mut problems = Problems::default();
         // Nobody holds it for longer than this, because who overruns is dropped.
@@ -127,9 +115,8 @@ impl Slot {
         }
     }
 
-    fn unanswered(&self, reason: Reason, took: Duration) -> Answer {
-        let problem = Problem { reason, subject: self.name.to_owned() };
-        Answer { part: (self.unknown)(reason), problems: vec![problem], took }
+    fn unanswered(&self, reason: Reason, took: Duration) -> Answer<MachinePart> {
+        Answer::none(self.unknown, self.name, reason, took)
     }
 }
 
