@@ -28,7 +28,7 @@ use crate::system::http::tls::Trust;
 use crate::system::http::{BodyUse, Client, Get};
 
 /// Endpoints of all instances together that are asked at the same time, at most.
-const MOST_OF_THE_FLEET: u64 = 256;
+const MOST_OF_THE_FLEET: u64 = 2_048;
 
 /// One of so many descriptors is for asking endpoints. The others are for all that is read meanwhile.
 const SHARE_OF_DESCRIPTORS: u64 = 4;
@@ -368,7 +368,7 @@ mod tests {
     fn all_instances_share_the_room_that_descriptors_leave() {
         let collector = || EndpointsCollector::new(&instance_at(Path::new("/nowhere")));
         assert!(Arc::ptr_eq(&collector().room, &collector().room));
-        for (descriptors, room) in [(Some(0), 1), (Some(20), 5), (Some(1_024), 256), (Some(65_536), 256), (None, 256)] {
+        for (descriptors, room) in [(Some(0), 1), (Some(20), 5), (Some(1_024), 256), (Some(65_536), 2_048), (None, 2_048)] {
             assert_eq!(room_within(descriptors), room);
         }
     }
