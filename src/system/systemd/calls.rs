@@ -1,4 +1,5 @@
-//! What a manager is asked: the list of units in one call, then the properties of each, many at once.
+//! What a manager is asked: the list of units in one call, then the properties of each that are not [kept](super::kept),
+//! many at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,6 +9,7 @@ use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, fdo};
 
 use super::failures::Sample;
+use super::kept::{Doing, Kept};
 use super::unit::{is_enabled, is_name};
 use super::{ActiveState, Kind, LoadState, ServiceIdentity, Timer, Unit, Wanted};
 use crate::system::time::Timestamp;
@@ -55,6 +57,17 @@ pub(super) struct Round {
     pub(super) samples: Vec<(String, Sample)>,
 }
 
+impl Round {
+    fn add(&mut self, name: String, unit: Unit, sample: Option<Sample>) {
+        self.samples.extend(sample.map(|sample| (unit.name.clone(), sample)));
+        self.units.insert(name, unit);
+    }
+}
+
+fn doing(row: &Row) -> Doing {
+    Doing { load: row.2.clone(), active: row.3.clone(), sub: row.4.clone() }
+}
+
 /// Has the manager send signals to this connection.
 pub(super) async fn subscribe(connection: &Connection) -> zbus::Result<()> {
     let manager = ManagerProxy::builder(connection).cache_properties(CacheProperties::No).build().await?;
@@ -68,6 +81,7 @@ pub(super) async fn ask(
     connection: &Connection,
     wanted: &Wanted,
     started_by_timers: &mut BTreeMap<String, String>,
+    kept: &mut Kept,
 ) -> zbus::Result<Round> {
     let manager = ManagerProxy::builder(connection).cache_properties(CacheProperties::No).build().await?;
     let mut names = wanted.names.clone();
@@ -94,7 +108,7 @@ pub(super) async fn ask(
         round.matches.insert(pattern, matching.iter().map(|row| row.0.clone()).collect());
         rows.extend(matching.into_iter().map(|row| (row.0.clone(), row)));
     }
-    describe(connection, rows, &identities, &mut round).await?;
+    describe(connection, rows, &identities, kept, &mut round).await?;
 
     let timers = round.units.iter().filter_map(|(name, unit)| match &unit.kind {
         Kind::Timer(timer) => Some((name.clone(), timer.starts.clone())),
@@ -104,7 +118,7 @@ pub(super) async fn ask(
     let is_known = |name: &String| round.units.contains_key(name) || round.untold.contains(name);
     let missing: BTreeSet<String> = started_by_timers.values().filter(|started| !is_known(started)).cloned().collect();
     let rows = list(&manager, &missing).await?;
-    describe(connection, rows, &BTreeSet::new(), &mut round).await?;
+    describe(connection, rows, &BTreeSet::new(), kept, &mut round).await?;
     Ok(round)
 }
 
@@ -127,19 +141,29 @@ async fn describe(
     connection: &Connection,
     rows: BTreeMap<String, Row>,
     identities: &BTreeSet<String>,
+    kept: &mut Kept,
     round: &mut Round,
 ) -> zbus::Result<()> {
-    let described = rows.into_iter().map(|(name, row)| async move {
+    let mut asked = Vec::new();
+    for (name, row) in rows {
+        match kept.get(&row.0, &doing(&row), identities.contains(&name)) {
+            Some((unit, sample)) => round.add(name, unit, Some(sample)),
+            None => asked.push((name, row)),
+        }
+    }
+    let described = asked.into_iter().map(|(name, row)| async move {
         let unit = read(connection, &row, identities.contains(&name)).await;
-        (name, row.0, unit)
+        (name, row, unit)
     });
     // Not all at once: a bus lets a connection wait for so many replies (dbus-daemon: 128), and refuses the rest.
     let mut described = stream::iter(described).buffer_unordered(UNITS_AT_ONCE);
-    while let Some((name, own_name, unit)) = described.next().await {
+    while let Some((name, row, unit)) = described.next().await {
         match unit {
             Ok((unit, sample)) => {
-                round.samples.extend(sample.map(|sample| (own_name, sample)));
-                round.units.insert(name, unit);
+                if let Some(sample) = &sample {
+                    kept.keep(doing(&row), identities.contains(&name), &unit, sample);
+                }
+                round.add(name, unit, sample);
             }
             // Unloaded between the list and the question, it has nothing to tell; it is there at the next look.
             Err(error) if is_about_the_unit(&error) => {
@@ -174,8 +198,15 @@ fn is_about_the_unit(error: &zbus::Error) -> bool {
 async fn read(connection: &Connection, row: &Row, with_identity: bool) -> zbus::Result<(Unit, Option<Sample>)> {
     let load = LoadState::parse(&row.2);
     let active = ActiveState::parse(&row.3).ok_or(zbus::Error::IncorrectType)?;
-    let unit =
-        Unit { load, active, is_enabled: None, active_since: None, kind: Kind::Other, failures: BTreeMap::new() };
+    let unit = Unit {
+        name: row.0.clone(),
+        load,
+        active,
+        is_enabled: None,
+        active_since: None,
+        kind: Kind::Other,
+        failures: BTreeMap::new(),
+    };
     if load != LoadState::Loaded {
         // What is not there, masked or wrong is not started either.
         return Ok((Unit { is_enabled: Some(false), ..unit }, None));

@@ -6,16 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::stream::{SelectAll, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant};
 
 use super::connect::{Reached, connect};
 use super::failures::{Failures, Sample};
+use super::kept::{Changes, Kept};
 use super::{Address, ManagerError, Places, View, Wanted, calls};
 
 /// How long connecting, with everything that belongs to it, may take.
@@ -59,7 +60,8 @@ impl Manager {
             places,
             state: State::Unreached { last: None, since: Instant::now(), retry: Instant::now() },
             failures_in_a_row: 0,
-            failures: Arc::default(),
+            heard: Arc::default(),
+            kept: Kept::default(),
             started_by_timers: BTreeMap::new(),
             every_name: BTreeSet::new(),
             has_gap: true,
@@ -96,7 +98,8 @@ struct Keeper {
     state: State,
     /// How often connecting or asking has failed since there was last an answer.
     failures_in_a_row: u32,
-    failures: Arc<Mutex<Failures>>,
+    heard: Arc<Mutex<Heard>>,
+    kept: Kept,
     started_by_timers: BTreeMap<String, String>,
     /// Every unit that anybody has asked for by its name.
     every_name: BTreeSet<String>,
@@ -183,12 +186,16 @@ impl Keeper {
         }
     }
 
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tries to connect; notes what became of it.
     async fn reach(&mut self) {
         let attempt = async {
             match connect(&self.address, &self.places).await? {
                 Reached::Connected(connection) => {
-                    let listening = listen(&connection, Arc::clone(&self.failures)).await.map_err(ManagerError::Bus)?;
+                    let listening = listen(&connection, Arc::clone(&self.heard)).await.map_err(ManagerError::Bus)?;
                     Ok(Some(Line { connection, listening }))
                 }
                 Reached::NotRunning => Ok(None),
@@ -208,7 +215,10 @@ impl Keeper {
     /// Notes that there is no connection, and why. Without a reason whoever asks has the next attempt made at once.
     fn lose(&mut self, why: Option<Outcome>) {
         self.has_gap = true;
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).begin_gap();
+        let mut heard = self.heard();
+        heard.failures.begin_gap();
+        heard.changes.note_everything();
+        drop(heard);
         let pause = SHORTEST_PAUSE * 2_u32.saturating_pow(self.failures_in_a_row.min(8));
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let since = Instant::now();
@@ -223,10 +233,8 @@ impl Keeper {
             wanted.identities.extend(question.wanted.identities.iter().cloned());
         }
         self.every_name.extend(wanted.names.iter().cloned());
-        {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            failures.want(wanted.names.iter().chain(self.started_by_timers.values()), wanted.patterns.iter());
-        }
+        let every_name = wanted.names.iter().chain(self.started_by_timers.values());
+        self.heard().failures.want(every_name, wanted.patterns.iter());
         if let State::Unreached { last, since, retry } = &self.state {
             match last {
                 // One that has been started meanwhile is not to be called missing.
@@ -246,7 +254,9 @@ impl Keeper {
         }
         let connection = line.connection.clone();
         let deadline = questions.iter().map(|question| question.deadline).max().unwrap_or_else(Instant::now);
-        let round = calls::ask(&connection, &wanted, &mut self.started_by_timers);
+        let changes = std::mem::take(&mut self.heard().changes);
+        self.kept.forget(changes);
+        let round = calls::ask(&connection, &wanted, &mut self.started_by_timers, &mut self.kept);
         let failure = match tokio::time::timeout_at(deadline.into(), round).await {
             Ok(Ok(round)) => {
                 self.failures_in_a_row = 0;
@@ -263,15 +273,39 @@ impl Keeper {
     fn view(&mut self, round: calls::Round) -> View {
         let calls::Round { mut units, matches, untold, samples } = round;
         self.has_gap = false;
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.want(self.started_by_timers.values(), std::iter::empty());
+        let failures = &mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).failures;
+        failures.want(samples.iter().map(|(name, _)| name), std::iter::empty());
         for (name, sample) in samples {
             failures.see_when_asked(&name, sample);
         }
-        for (name, unit) in &mut units {
-            unit.failures = failures.of(name);
+        for unit in units.values_mut() {
+            unit.failures = failures.of(&unit.name);
         }
         View::Running { units, matches, untold }
+    }
+}
+
+/// What the signals of a manager have told.
+#[derive(Debug, Default)]
+struct Heard {
+    failures: Failures,
+    changes: Changes,
+}
+
+impl Heard {
+    fn hear(&mut self, message: &Message) {
+        let Some(unit) = unit_of(message) else {
+            // One of the manager itself: its units are loaded anew, or others are enabled.
+            self.changes.note_everything();
+            return;
+        };
+        // Most are about units that nobody wants to know about, and are not even looked into.
+        if self.failures.is_wanted(&unit) {
+            if let Some(sample) = sample_of(message) {
+                self.failures.see(&unit, sample);
+            }
+            self.changes.note(unit);
+        }
     }
 }
 
@@ -287,14 +321,28 @@ impl ManagerError {
 
 /// Starts listening to the signals of the manager; the task ends when the connection does, or when the manager is
 /// another one than before.
-async fn listen(connection: &Connection, failures: Arc<Mutex<Failures>>) -> zbus::Result<JoinHandle<()>> {
-    let changes = MatchRule::builder()
-        .msg_type(zbus::message::Type::Signal)
-        .interface("org.freedesktop.DBus.Properties")
-        .member("PropertiesChanged")
-        .path_namespace("/org/freedesktop/systemd1/unit")
-        .arg(0, "org.freedesktop.systemd1.Service");
-    let (changes, successions) = if connection.is_bus() {
+async fn listen(connection: &Connection, heard: Arc<Mutex<Heard>>) -> zbus::Result<JoinHandle<()>> {
+    let from_manager = || {
+        let rule = MatchRule::builder().msg_type(zbus::message::Type::Signal);
+        // At a manager's own socket there is nobody else.
+        if connection.is_bus() { rule.sender("org.freedesktop.systemd1") } else { rule }
+    };
+    let of_manager = |member| {
+        from_manager().path("/org/freedesktop/systemd1").interface("org.freedesktop.systemd1.Manager").member(member)
+    };
+    let rules = [
+        from_manager()
+            .interface("org.freedesktop.DBus.Properties")
+            .member("PropertiesChanged")
+            .path_namespace("/org/freedesktop/systemd1/unit"),
+        of_manager("Reloading"),
+        of_manager("UnitFilesChanged"),
+    ];
+    let mut changes = SelectAll::new();
+    for rule in rules {
+        changes.push(MessageStream::for_match_rule(rule.build()?, connection, Some(MOST_SIGNALS)).await?);
+    }
+    let successions = if connection.is_bus() {
         let successions = MatchRule::builder()
             .msg_type(zbus::message::Type::Signal)
             .sender("org.freedesktop.DBus")
@@ -302,12 +350,10 @@ async fn listen(connection: &Connection, failures: Arc<Mutex<Failures>>) -> zbus
             .member("NameOwnerChanged")
             .arg(0, "org.freedesktop.systemd1")
             .build()?;
-        let stream = MessageStream::for_match_rule(successions, connection, None).await?;
-        (changes.sender("org.freedesktop.systemd1"), Some(stream))
+        Some(MessageStream::for_match_rule(successions, connection, None).await?)
     } else {
-        (changes, None)
+        None
     };
-    let mut changes = MessageStream::for_match_rule(changes.build()?, connection, Some(MOST_SIGNALS)).await?;
     calls::subscribe(connection).await?;
     let closed = connection.clone();
     Ok(tokio::spawn(async move {
@@ -321,15 +367,7 @@ async fn listen(connection: &Connection, failures: Arc<Mutex<Failures>>) -> zbus
         loop {
             tokio::select! {
                 message = changes.next() => match message {
-                    Some(Ok(message)) => {
-                        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                        // Most are about units that nobody wants to know about, and are not even looked into.
-                        if let Some(unit) = unit_of(&message).filter(|unit| failures.is_wanted(unit))
-                            && let Some(sample) = sample_of(&message)
-                        {
-                            failures.see(&unit, sample);
-                        }
-                    }
+                    Some(Ok(message)) => heard.lock().unwrap_or_else(PoisonError::into_inner).hear(&message),
                     Some(Err(_)) | None => return,
                 },
                 () = &mut succession => return,
@@ -339,9 +377,11 @@ async fn listen(connection: &Connection, failures: Arc<Mutex<Failures>>) -> zbus
     }))
 }
 
-/// The unit that a signal is about.
+/// The unit that a signal is about; `None` for one of the manager itself.
 fn unit_of(message: &Message) -> Option<String> {
-    unit_name(message.header().path()?.as_str())
+    let header = message.header();
+    let path = header.path()?.as_str();
+    path.contains("/unit/").then(|| unit_name(path))?
 }
 
 /// How a service is, by a signal of it.

@@ -2,8 +2,8 @@
 //!
 //! There is one manager for the system and one for every user who is logged in or lingers; a unit of the same name may
 //! be in several. [`Managers`] holds one connection to each that is asked for, and keeps it: [`manager`] is the task
-//! that owns it, [`connect`] is how a manager is reached, [`calls`] what it is asked, [`failures`] what is counted
-//! from the signals that it sends in between.
+//! that owns it, [`connect`] is how a manager is reached, [`calls`] what it is asked, [`kept`] what need not be asked
+//! again, [`failures`] what is counted from the signals that it sends in between.
 //!
 //! Nothing is ever changed: only `ListUnitsByNames`, `ListUnitsByPatterns`, `Subscribe` and `Get` are called, which
 //! the policy of the bus allows to every user. A user's own manager would also obey, and is not told anything.
@@ -11,6 +11,7 @@
 mod calls;
 mod connect;
 mod failures;
+mod kept;
 mod manager;
 mod private_socket;
 mod unit;

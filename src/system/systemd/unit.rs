@@ -7,6 +7,8 @@ use crate::system::time::Timestamp;
 /// One unit of one manager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
+    /// Its own name; it may have been asked for by another one.
+    pub name: String,
     /// Whether there is such a unit, and whether it could be loaded.
     pub load: LoadState,
     /// What it does.

@@ -368,7 +368,9 @@ mod tests {
     fn all_instances_share_the_room_that_descriptors_leave() {
         let collector = || EndpointsCollector::new(&instance_at(Path::new("/nowhere")));
         assert!(Arc::ptr_eq(&collector().room, &collector().room));
-        for (descriptors, room) in [(Some(0), 1), (Some(20), 5), (Some(1_024), 256), (Some(65_536), 2_048), (None, 2_048)] {
+        for (descriptors, room) in
+            [(Some(0), 1), (Some(20), 5), (Some(1_024), 256), (Some(65_536), 2_048), (None, 2_048)]
+        {
             assert_eq!(room_within(descriptors), room);
         }
     }

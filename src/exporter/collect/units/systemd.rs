@@ -333,6 +333,7 @@ mod tests {
 
     fn service(active: ActiveState, result: &str) -> systemd::Unit {
         systemd::Unit {
+            name: GATEWAY.to_owned(),
             load: LoadState::Loaded,
             active,
             is_enabled: Some(true),
