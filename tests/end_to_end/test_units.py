@@ -327,3 +327,26 @@ def test_many_units_are_all_told_every_time(machine: Machine, owner: Account) ->
                 assert told.by("hermes_unit_up", "unit", role="container") == dict.fromkeys(names, 1)
                 assert set(told.by("hermes_unit_restarts_total", "unit", role="container")) == names
     machine.systemctl("stop", *names, user=owner)
+
+
+@pytest.mark.parametrize("reader", [ROOT, UMA], ids=lambda of: of.name)
+def test_what_changes_between_two_looks_is_told_at_the_next(machine: Machine, reader: Account) -> None:
+    """Properties are kept until the manager says that they have changed, and are never shown any longer."""
+    name = f"changing-for-{reader.name}.service"
+    machine.write_units({name: unit_files.service("ExecStart=/bin/sleep infinity", enabled=True)}, UMA)
+    machine.systemctl("start", name, user=UMA)
+    labels = {"instance": "bheem", "unit": name, "role": "gateway"}
+    with watching(machine, reader, {"bheem": (UMA, [unit(name)])}) as server:
+        first = server.scrape()
+        assert first.value("hermes_unit_enabled", **labels) == 0
+        for _ in range(3):
+            assert server.scrape().value("hermes_unit_enabled", **labels) == 0
+        machine.systemctl("enable", name, user=UMA)
+        assert server.scrape().value("hermes_unit_enabled", **labels) == 1
+        machine.systemctl("restart", name, user=UMA)
+        started = first.value("hermes_unit_start_time_seconds", **labels)
+        assert server.scrape().value("hermes_unit_start_time_seconds", **labels) > started
+        machine.systemctl("disable", "--now", name, user=UMA)
+        last = server.scrape()
+        assert last.value("hermes_unit_enabled", **labels) == 0
+        assert (last.value("hermes_unit_up", **labels), state(last, name)) == (0, "inactive")
