@@ -189,9 +189,16 @@ impl Process {
         PathBuf::from(format!("/proc/{}/root", self.id)).join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The user it runs as.
+    /// The user who has started it, or whom it has become for good: the real user id. `None` where it has ended or is
+    /// hidden.
+    ///
+    /// Whose its folder in `/proc` is says less: that of a process that does not let itself be looked into is root's. And
+    /// a program that is set-user-ID runs with its owner's rights at once, with arguments and an environment that
+    /// somebody else has chosen.
     pub fn user(&self) -> Option<u32> {
-        procfs::process::Process::new(i32::try_from(self.id).ok()?).ok()?.uid().ok()
+        let content = super::files::read(Path::new(&format!("/proc/{}/status", self.id))).ok()??;
+        let line = content.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+        std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
     }
 
     /// The name of its parent's program, cut to 15 characters by the kernel.
@@ -467,7 +474,7 @@ mod tests {
         let process = sleeper.process();
         assert!(process.start_ticks > 0);
         assert_eq!(process.activity, Activity::Scheduled);
-        assert_eq!(process.user(), Some(rustix::process::geteuid().as_raw()));
+        assert_eq!(process.user(), Some(rustix::process::getuid().as_raw()));
         let id = rustix::process::Pid::from_child(&sleeper.0);
         rustix::process::kill_process(id, rustix::process::Signal::STOP).unwrap();
         while find(process.id).unwrap().unwrap().activity != Activity::Stopped {

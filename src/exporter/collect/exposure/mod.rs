@@ -136,7 +136,7 @@ impl Collector for ExposureCollector {
 
 /// The processes of the instance: those of its home, and those in the control groups of `units`.
 fn processes_of(look: &Look<'_>, units: &[(String, control_group::Owner)]) -> Result<Vec<u32>, Reason> {
-    let of_home = look.programs.processes_of(&look.instance.home)?;
+    let of_home = look.programs.processes_of(&look.instance.home, look.instance.user.as_deref())?;
     if of_home.is_empty() && processes::are_hidden() {
         return Err(Reason::Permission);
     }

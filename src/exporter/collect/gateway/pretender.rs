@@ -23,10 +23,24 @@ impl Pretender {
 
     /// Starts one with more in its environment.
     pub(super) fn start_with(home: &Path, environment: &[(&str, &str)]) -> Pretender {
+        let own = rustix::process::geteuid().as_raw();
+        Pretender::start_with_as(own, home, environment)
+    }
+
+    /// Starts one as another user.
+    pub(super) fn start_as(user: u32, home: &Path) -> Pretender {
+        Pretender::start_with_as(user, home, &[])
+    }
+
+    fn start_with_as(user: u32, home: &Path, environment: &[(&str, &str)]) -> Pretender {
         let folder = tempfile::tempdir().unwrap();
-        mknodat(CWD, folder.path().join("gateway"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let fifo = folder.path().join("gateway");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        for path in [folder.path(), &fifo] {
+            std::os::unix::fs::chown(path, Some(user), None).unwrap();
+        }
         let mut command = Command::new("cat");
-        command.arg0("hermes").args(["gateway", "run"]).current_dir(folder.path());
+        command.arg0("hermes").args(["gateway", "run"]).current_dir(folder.path()).uid(user);
         command.env_clear().env("HERMES_HOME", home).envs(environment.iter().copied());
         let child = command.spawn().unwrap();
         while !processes::find(child.id()).unwrap().is_some_and(|process| looks_like_gateway(&process.command_line)) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::records::ProcessRecord;
 use crate::exporter::collect::Look;
 use crate::exporter::collect::problems::Because;
-use crate::exporter::collect::programs::{HermesPrograms, looks_like_gateway};
+use crate::exporter::collect::programs::{Claimants, HermesPrograms, looks_like_gateway};
 use crate::exporter::snapshot::Reason;
 use crate::system::files::{self, Stamp};
 use crate::system::processes::{self, HeldLock, LockKind, Process};
@@ -55,9 +55,10 @@ impl GatewayProcesses {
         GatewayProcesses { programs, locks: OnceLock::new() }
     }
 
-    /// The living gateway processes that serve `home`; the error is why that can not be told.
-    pub fn of_home(&self, home: &Path) -> Result<Vec<Process>, Reason> {
-        self.programs.gateways_of(home)
+    /// The living gateway processes that serve `home`, of an instance that is configured with `user`; the error is why
+    /// that can not be told.
+    pub fn of_home(&self, home: &Path, user: Option<&str>) -> Result<Vec<Process>, Reason> {
+        self.programs.gateways_of(home, user)
     }
 
     /// The processes that hold a lock on this file.
@@ -78,9 +79,15 @@ pub(super) fn liveness(
     serving: &Result<Vec<Process>, Reason>,
 ) -> Liveness {
     let mut refused = None;
+    // The id alone may have become anybody's since.
+    let is_sure = |process: &Process, claim: &ProcessRecord| {
+        claim.start_ticks.is_some() || lock.claimants(look).is_some_and(|claimants| claimants.have_process(process))
+    };
     for claim in claims.iter().chain([&lock.holder]).flatten() {
         match processes::find(claim.id) {
-            Ok(Some(process)) if is_the_one(&process, claim) => return Liveness::Alive(process),
+            Ok(Some(process)) if is_the_one(&process, claim) && is_sure(&process, claim) => {
+                return Liveness::Alive(process);
+            }
             Ok(_) => {}
             Err(error) => refused = Some(error.reason()),
         }
@@ -118,6 +125,11 @@ impl LockWatch {
         LockWatch { path, looked_for: None, holder: None }
     }
 
+    /// Whose processes are believed to serve the home that the lock is in.
+    fn claimants<'a>(&self, look: &Look<'a>) -> Option<Claimants<'a>> {
+        Some(Claimants::of(self.path.parent()?, look.instance.user.as_deref()))
+    }
+
     /// Looks once, and then when there is a new heartbeat: without one nothing has come alive.
     fn look(&mut self, look: &Look<'_>, fresh_beat: Option<Timestamp>) -> Option<Process> {
         if self.looked_for.is_some_and(|beat| beat == fresh_beat || fresh_beat.is_none()) {
@@ -126,7 +138,11 @@ impl LockWatch {
         self.looked_for = Some(fresh_beat);
         let file = files::stamp(&self.path).ok()??;
         let mut holders = look.gateways.lock_holders(&file).filter_map(|id| processes::find(id).ok()?);
-        let holder = holders.find(|process| looks_like_gateway(&process.command_line))?;
+        // Whoever may read a file may lock it.
+        let claimants = self.claimants(look)?;
+        let is_believed =
+            |process: &Process| looks_like_gateway(&process.command_line) && claimants.have_process(process);
+        let holder = holders.find(is_believed)?;
         self.holder = Some(ProcessRecord { id: holder.id, start_ticks: Some(holder.start_ticks) });
         Some(holder)
     }
@@ -194,5 +210,40 @@ mod tests {
         assert!(matches!(see(&mut lock, Vec::new(), Some(100.0)), Liveness::Alive(_)));
         drop(pretender);
         assert!(matches!(see(&mut lock, Vec::new(), Some(100.0)), Liveness::Dead));
+    }
+
+    #[test]
+    fn neither_a_lock_nor_a_reused_id_makes_a_strangers_process_the_gateway() {
+        if !crate::system::privileges::Privileges::of_this_process().can_take_identities() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("gateway.lock"), "").unwrap();
+        let file = files::stamp(&home.path().join("gateway.lock")).unwrap().unwrap().identity();
+        let stranger = Pretender::start_as(64_104, home.path());
+        let claims = [Some(ProcessRecord { id: stranger.id(), start_ticks: None })];
+        let background = crate::exporter::collect::background::Background::inline();
+        let sockets = crate::exporter::collect::exposure::Sockets::default();
+        let see = |user: Option<&str>, claims: &[Option<ProcessRecord>]| {
+            let mut instance = crate::exporter::instance::tests::instance_at(home.path());
+            instance.user = user.map(str::to_owned);
+            let programs = Arc::new(HermesPrograms::default());
+            let gateways = GatewayProcesses::new(Arc::clone(&programs));
+            gateways.locks.set(vec![HeldLock { file, process: stranger.id() }]).unwrap();
+            let look = Look {
+                now: Timestamp::now(),
+                instance: &instance,
+                gateways: &gateways,
+                programs: &programs,
+                sockets: &sockets,
+                background: &background,
+            };
+            let mut lock = LockWatch::new(home.path().join("gateway.lock"));
+            liveness(&look, claims, &mut lock, None, &Ok(Vec::new()))
+        };
+        assert!(matches!(see(None, &claims), Liveness::Dead));
+        assert!(matches!(see(None, &[]), Liveness::Dead));
+        assert!(matches!(see(Some("64104"), &claims), Liveness::Alive(_)));
+        assert!(matches!(see(Some("64104"), &[]), Liveness::Alive(_)));
     }
 }

@@ -101,7 +101,7 @@ impl HomeWatch {
         let heartbeat = problems.reading(HEARTBEAT, self.heartbeat.get(records::parse_heartbeat)).map(|beat| *beat);
         let starts = problems.reading(STARTS, self.starts.get(records::parse_starts));
         let starts = starts.map(|starts| self.start_counter.count(starts));
-        let serving = look.gateways.of_home(&self.home);
+        let serving = look.gateways.of_home(&self.home, look.instance.user.as_deref());
         let has_left_something =
             !matches!((&pid, &heartbeat, &starts), (Reading::Absent, Reading::Absent, Reading::Absent))
                 || match &state {

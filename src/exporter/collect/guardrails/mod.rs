@@ -107,7 +107,7 @@ impl GuardrailsCollector {
     }
 
     fn guardrails(&mut self, look: &Look<'_>, problems: &mut Problems) -> Guardrails {
-        let gateways = look.gateways.of_home(&look.instance.home);
+        let gateways = look.gateways.of_home(&look.instance.home, look.instance.user.as_deref());
         let surroundings = surroundings_of(&gateways, problems);
         let managed = surroundings.iter().find_map(|(_, surroundings)| surroundings.managed.as_deref());
         let (managed_config, managed_variables) = self.managed_settings(managed, problems);
@@ -286,7 +286,7 @@ mod tests {
             let gateway = Gateway(command.envs(variables.iter().copied()).spawn().unwrap());
             loop {
                 let programs = HermesPrograms::new(Arc::clone(&self.search));
-                if !programs.gateways_of(self.home.path()).unwrap().is_empty() {
+                if !programs.gateways_of(self.home.path(), None).unwrap().is_empty() {
                     return gateway;
                 }
                 std::thread::yield_now();

@@ -6,6 +6,7 @@
 //!
 //! Whether a gateway is *up* is not judged here: see [`super::gateway`].
 
+mod claimants;
 mod command_line;
 
 use std::collections::{HashMap, HashSet};
@@ -13,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+pub use claimants::Claimants;
 pub use command_line::{ProgramKind, file_name, looks_like_gateway, recognise, script};
 
 use super::problems::Because;
@@ -55,12 +57,13 @@ impl ProgramSearch {
             match folder {
                 Ok(Some(folder)) => {
                     found.served.insert(process.id, folder);
-                    found.by_home.entry(folder).or_default().push((process, kind));
+                    let user = process.user();
+                    found.by_home.entry(folder).or_default().push(Program { process, kind, user });
                 }
                 Ok(None) => {}
                 Err(Refused) => {
                     if let Some(user) = process.user() {
-                        found.unreadable.entry(user).or_default().push((process, kind));
+                        found.unreadable.entry(user).or_default().push(Program { process, kind, user: Some(user) });
                     }
                 }
             }
@@ -73,18 +76,27 @@ impl ProgramSearch {
 /// What a search has found, with the rights of whoever has made it.
 #[derive(Debug, Default)]
 struct Found {
-    by_home: HashMap<FolderIdentity, Vec<(Process, ProgramKind)>>,
+    by_home: HashMap<FolderIdentity, Vec<Program>>,
     /// The home that each program serves.
     served: HashMap<u32, FolderIdentity>,
     /// Programs whose environment could not be read, by their user, any of whose homes they may serve.
-    unreadable: HashMap<u32, Vec<(Process, ProgramKind)>>,
+    unreadable: HashMap<u32, Vec<Program>>,
     descent: Descent,
+}
+
+/// A living program of Hermes.
+#[derive(Debug)]
+struct Program {
+    process: Process,
+    kind: ProgramKind,
+    /// Who has started it.
+    user: Option<u32>,
 }
 
 /// The programs of one home.
 #[derive(Debug, Default)]
 struct OfHome<'a> {
-    programs: Vec<&'a (Process, ProgramKind)>,
+    programs: Vec<&'a Program>,
     /// Programs of its owner whose environment may not be read, so that they may serve it or not.
     is_any_unreadable: bool,
 }
@@ -105,24 +117,26 @@ impl HermesPrograms {
         HermesPrograms { search, found: OnceLock::new() }
     }
 
-    /// The living gateways that serve `home`; the error is why that can not be told.
-    pub fn gateways_of(&self, home: &Path) -> Result<Vec<Process>, Reason> {
-        let of_home = self.of_home(home, |kind| kind == ProgramKind::Gateway)?;
+    /// The living gateways that serve `home`, of an instance that is configured with `user`; the error is why that can
+    /// not be told.
+    pub fn gateways_of(&self, home: &Path, user: Option<&str>) -> Result<Vec<Process>, Reason> {
+        let of_home = self.of_home(home, user, |kind| kind == ProgramKind::Gateway)?;
         if of_home.programs.is_empty() && of_home.is_any_unreadable {
             return Err(Reason::Permission);
         }
-        Ok(of_home.programs.into_iter().map(|(process, _)| process.clone()).collect())
+        Ok(of_home.programs.into_iter().map(|program| program.process.clone()).collect())
     }
 
-    /// The processes of `home`: its programs, and all that they have started; the error is why that can not be told.
-    pub fn processes_of(&self, home: &Path) -> Result<Vec<u32>, Reason> {
-        let of_home = self.of_home(home, |_| true)?;
+    /// The processes of `home`, of an instance that is configured with `user`: its programs, and all that they have
+    /// started; the error is why that can not be told.
+    pub fn processes_of(&self, home: &Path, user: Option<&str>) -> Result<Vec<u32>, Reason> {
+        let of_home = self.of_home(home, user, |_| true)?;
         if of_home.is_any_unreadable {
             return Err(Reason::Permission);
         }
         let found = self.found()?;
         let own = folder_identity(home);
-        let mut processes: Vec<u32> = of_home.programs.iter().map(|(process, _)| process.id).collect();
+        let mut processes: Vec<u32> = of_home.programs.iter().map(|program| program.process.id).collect();
         let mut seen: HashSet<u32> = processes.iter().copied().collect();
         let mut next = 0;
         while let Some(parent) = processes.get(next) {
@@ -140,22 +154,28 @@ impl HermesPrograms {
         Ok(processes)
     }
 
-    fn of_home(&self, home: &Path, is_wanted: fn(ProgramKind) -> bool) -> Result<OfHome<'_>, Reason> {
+    fn of_home(
+        &self,
+        home: &Path,
+        user: Option<&str>,
+        is_wanted: fn(ProgramKind) -> bool,
+    ) -> Result<OfHome<'_>, Reason> {
         let found = self.found()?;
         let Ok(metadata) = std::fs::metadata(home) else {
             return Ok(OfHome::default());
         };
         let folder = (metadata.dev(), metadata.ino());
-        let is_wanted = |program: &&(Process, ProgramKind)| is_wanted(program.1);
+        let claimants = Claimants::new(Some(metadata.uid()), user);
+        let is_wanted = |program: &&Program| is_wanted(program.kind) && claimants.have(program.user);
         let programs = found.by_home.get(&folder).into_iter().flatten().filter(is_wanted).collect();
         let mut of_home = OfHome { programs, is_any_unreadable: false };
         for program in found.unreadable.get(&metadata.uid()).into_iter().flatten().filter(is_wanted) {
             // Whoever has searched may have had other rights than who asks.
-            match home_of(&program.0).map_or(Err(Refused), |home| folder_as_seen(&program.0, &home)) {
+            match home_of(&program.process).map_or(Err(Refused), |home| folder_as_seen(&program.process, &home)) {
                 Ok(served) if served == Some(folder) => of_home.programs.push(program),
                 Ok(_) => {}
                 // It may have ended since.
-                Err(Refused) => of_home.is_any_unreadable |= processes::start_ticks(program.0.id).is_some(),
+                Err(Refused) => of_home.is_any_unreadable |= processes::start_ticks(program.process.id).is_some(),
             }
         }
         Ok(of_home)
@@ -208,6 +228,8 @@ mod tests {
     use super::*;
     use crate::system::owner::{Identity, Owner};
     use crate::system::privileges::Privileges;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
 
     /// A shell with the name and arguments of a Hermes program, with all that it starts.
@@ -215,10 +237,27 @@ mod tests {
 
     impl Stand {
         fn start(home: &Path, script: &str, subcommand: &str) -> Stand {
-            use std::os::unix::process::CommandExt;
-            let mut command = Command::new("sh");
+            Stand::spawn(Stand::command(Path::new("sh"), home, script, subcommand))
+        }
+
+        fn start_as(user: u32, home: &Path, program: &Path) -> Stand {
+            let mut command = Stand::command(program, home, "read line", "gateway");
+            command.uid(user).gid(user).current_dir("/");
+            Stand::spawn(command)
+        }
+
+        fn command(program: &Path, home: &Path, script: &str, subcommand: &str) -> Command {
+            let mut command = Command::new(program);
             command.arg0("hermes").args(["-c", script, subcommand]).env("HERMES_HOME", home);
+            command
+        }
+
+        fn spawn(mut command: Command) -> Stand {
             Stand(command.stdin(Stdio::piped()).process_group(0).spawn().unwrap())
+        }
+
+        fn id(&self) -> u32 {
+            self.0.id()
         }
     }
 
@@ -254,7 +293,7 @@ mod tests {
         let search: Arc<Mutex<ProgramSearch>> = Arc::default();
         let look = || HermesPrograms::new(Arc::clone(&search));
         let names = |home: &Path| {
-            let processes = look().processes_of(home).unwrap();
+            let processes = look().processes_of(home, None).unwrap();
             let find = |id: &u32| processes::find(*id).ok().flatten().map(|process| process.command_line);
             let mut names: Vec<String> =
                 processes.iter().filter_map(find).filter_map(|words| words.first().cloned()).collect();
@@ -265,9 +304,43 @@ mod tests {
         wait_for(|| Some(()).filter(|()| names(other.path()) == [&worker, "sleep"]));
         wait_for(|| Some(()).filter(|()| names(home.path()).iter().any(|name| name == "sleep")));
         assert_eq!(names(home.path()), ["hermes", "sleep"]);
-        assert_eq!(look().gateways_of(other.path()).unwrap(), [], "a dashboard is no gateway");
+        assert_eq!(look().gateways_of(other.path(), None).unwrap(), [], "a dashboard is no gateway");
         drop(gateway);
-        assert_eq!(look().processes_of(home.path()).unwrap(), [] as [u32; 0]);
+        assert_eq!(look().processes_of(home.path(), None).unwrap(), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn a_home_is_served_by_its_owner_by_root_and_by_its_configured_user_and_by_nobody_else() {
+        if !Privileges::of_this_process().can_take_identities() {
+            return;
+        }
+        let (owner, stranger) = (64_103, 64_104);
+        let home = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(home.path(), Some(owner), Some(owner)).unwrap();
+        // One that may be run and not read: what /proc has of its process is root's.
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = folder.path().join("sh");
+        std::fs::copy("/bin/sh", &program).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o711)).unwrap();
+        let strangers = [Path::new("/bin/sh"), &program].map(|sh| Stand::start_as(stranger, home.path(), sh));
+        let own = Stand::start_as(owner, home.path(), Path::new("/bin/sh"));
+        let roots = Stand::start_as(0, home.path(), Path::new("/bin/sh"));
+        let search: Arc<Mutex<ProgramSearch>> = Arc::default();
+        let gateways = |user: Option<&str>| {
+            let found = HermesPrograms::new(Arc::clone(&search)).gateways_of(home.path(), user).unwrap();
+            let mut found: Vec<u32> = found.iter().map(|process| process.id).collect();
+            found.sort_unstable();
+            found
+        };
+        let sorted = |mut ids: Vec<u32>| {
+            ids.sort_unstable();
+            ids
+        };
+        let all = sorted(strangers.iter().chain([&own, &roots]).map(Stand::id).collect());
+        wait_for(|| Some(()).filter(|()| gateways(Some("64104")) == all));
+        assert_eq!(gateways(None), sorted(vec![own.id(), roots.id()]));
+        assert_eq!(HermesPrograms::new(Arc::clone(&search)).processes_of(home.path(), None).unwrap().len(), 2);
     }
 
     #[test]
@@ -279,13 +352,14 @@ mod tests {
         let gateway = Stand::start(home.path(), "read line", "gateway");
         let search: Arc<Mutex<ProgramSearch>> = Arc::default();
         let look = || Arc::new(HermesPrograms::new(Arc::clone(&search)));
-        wait_for(|| Some(()).filter(|()| !look().gateways_of(home.path()).unwrap().is_empty()));
+        wait_for(|| Some(()).filter(|()| !look().gateways_of(home.path(), None).unwrap().is_empty()));
         let stranger = Owner::new(Identity { user: 12_345, group: 12_345, groups: Vec::new() });
         // Its home is known from the look before, and may still not be followed by everybody.
         for searcher in [Some(&stranger), None] {
             let programs = look();
             let (asked, path) = (Arc::clone(&programs), home.path().to_owned());
-            let ask = move || (asked.gateways_of(&path).map(|found| found.len()), asked.processes_of(&path));
+            let ask =
+                move || (asked.gateways_of(&path, None).map(|found| found.len()), asked.processes_of(&path, None));
             let asked_by_stranger = || stranger.run_blocking(ask.clone()).unwrap();
             let refused = (Err(Reason::Permission), Err(Reason::Permission));
             let seen = (Ok(1), Ok(vec![gateway.0.id()]));
