@@ -10,13 +10,13 @@ import secrets
 import signal
 import urllib.request
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Optional
 
 import pytest
 
 import homes
-from exporter import Exporter, Server, bare_environment
-from processes import free_port, run, running, wait_for
+from exporter import Exporter, Server, bare_environment, failures
+from processes import Program, free_port, run, running, wait_for
 
 
 def gateway_states(server: Server, instance: str) -> tuple[float, list[str]]:
@@ -103,6 +103,70 @@ def test_two_gateways_are_told_apart(exporter: Exporter, fresh: dict[str, Path],
             samples = server.scrape()
             assert samples.value("hermes_gateway_processes", instance="bheem") == 1
             assert samples.value("hermes_gateway_processes", instance="vijay") == 0
+
+
+@contextlib.contextmanager
+def pretended_gateway(folder: Path, home: Path, user: Optional[int] = None) -> Iterator[Program]:
+    """A process with the arguments and the environment of a gateway, and nothing else of one."""
+    hermes = folder / "hermes"
+    if not hermes.exists():
+        hermes.symlink_to("/bin/sh")
+    environment = bare_environment(folder) | {"HERMES_HOME": str(home)}
+    with running(hermes, "-c", "sleep 900; :", "gateway", environment=environment, user=user) as program:
+        yield program
+
+
+def empty_home(folder: Path, name: str, user: int) -> Path:
+    home = folder / name
+    home.mkdir(mode=0o755)
+    os.chown(home, user, user)
+    return home
+
+
+def test_a_process_of_somebody_else_serves_nobodys_home(
+    exporter: Exporter, fresh: dict[str, Path], folder: Path, owner: int
+) -> None:
+    """It may name any home in its environment."""
+    homes.give_to(fresh["vijay"], owner)
+    with exporter.serving(exporter.configuration(fresh)) as server:
+        with pretended_gateway(folder, fresh["vijay"], owner + 1):
+            wait_until_gateway_is(server, 0, "crashed")
+            assert server.scrape().value("hermes_gateway_processes", instance="vijay") == 0
+        with pretended_gateway(folder, fresh["vijay"], owner):
+            wait_for("it to count", lambda: server.scrape().value("hermes_gateway_processes", instance="vijay") == 1)
+
+
+def test_where_others_processes_are_hidden_each_gateway_is_seen(binary: Path, folder: Path, owner: int) -> None:
+    """Under `hidepid` root sees all, and who reads an instance as its user does not."""
+    hiding = folder / "hiding"
+    mount = "mount -t proc -o hidepid=2 proc /proc"
+    hiding.write_text(f"#!/bin/sh\nexec unshare --mount sh -c '{mount} && exec \"$0\" \"$@\"' {binary} \"$@\"\n")
+    hiding.chmod(0o755)
+    ours, theirs = empty_home(folder, "ours", 0), empty_home(folder, "theirs", owner)
+    configuration = folder / "hidden.yml"
+    instances = [
+        {"name": "theirs", "home": str(theirs), "user": str(owner)},
+        {"name": "ours", "home": str(ours)},
+    ]
+    configuration.write_text(json.dumps({"instances": instances}))
+    with Exporter(hiding, folder).serving(configuration) as server, pretended_gateway(folder, ours):
+
+        def is_seen() -> bool:
+            return server.scrape("?collect[]=gateway").of(instance="ours").has("hermes_gateway_processes")
+
+        wait_for("the gateway to be seen", is_seen)
+        for _ in range(5):
+            samples = server.scrape("?collect[]=gateway&instance=theirs").of(instance="theirs")
+            # Nobody hides anything from root, so that it can be told that there is none.
+            assert failures(samples, "theirs") == {}
+            assert not samples.has("hermes_gateway_processes")
+            assert is_seen()
+        # One that root runs for them is hidden from them, and counts.
+        with pretended_gateway(folder, theirs):
+            wait_for("it to count", lambda: server.scrape().value("hermes_gateway_processes", instance="theirs") == 1)
+            # What is hidden from who reads the instance is not told of.
+            samples = server.scrape().of(instance="theirs")
+            assert not samples.has("hermes_guardrail_ok", guardrail="private_listeners")
 
 
 @contextlib.contextmanager

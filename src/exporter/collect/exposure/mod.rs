@@ -104,6 +104,11 @@ impl ExposureCollector {
         let mut listeners = BTreeSet::new();
         for id in processes {
             let Some(start_ticks) = processes::start_ticks(id) else {
+                if processes::are_hidden() {
+                    // It may only be hidden from who reads this home.
+                    problems.note("sockets", Reason::Permission);
+                    refused = Some(Reason::Permission);
+                }
                 continue;
             };
             let life = (id, start_ticks);
@@ -137,7 +142,7 @@ impl Collector for ExposureCollector {
 /// The processes of the instance: those of its home, and those in the control groups of `units`.
 fn processes_of(look: &Look<'_>, units: &[(String, control_group::Owner)]) -> Result<Vec<u32>, Reason> {
     let of_home = look.programs.processes_of(&look.instance.home, look.instance.user.as_deref())?;
-    if of_home.is_empty() && processes::are_hidden() {
+    if of_home.is_empty() && look.programs.are_hidden() {
         return Err(Reason::Permission);
     }
     let mut processes: HashSet<u32> = of_home.into_iter().collect();

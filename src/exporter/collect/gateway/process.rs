@@ -84,7 +84,12 @@ pub(super) fn liveness(
         claim.start_ticks.is_some() || lock.claimants(look).is_some_and(|claimants| claimants.have_process(process))
     };
     for claim in claims.iter().chain([&lock.holder]).flatten() {
-        match processes::find(claim.id) {
+        let claimed = match processes::find(claim.id) {
+            // Hidden from its user, who reads this home, and not from this program.
+            Ok(None) if processes::are_hidden() => Ok(look.programs.gateway(claim.id)),
+            visible => visible,
+        };
+        match claimed {
             Ok(Some(process)) if is_the_one(&process, claim) && is_sure(&process, claim) => {
                 return Liveness::Alive(process);
             }
@@ -106,7 +111,7 @@ pub(super) fn liveness(
     if let Some(reason) = refused {
         return Liveness::Unknown(reason);
     }
-    if processes::are_hidden() { Liveness::Unknown(Reason::Permission) } else { Liveness::Dead }
+    if look.programs.are_hidden() { Liveness::Unknown(Reason::Permission) } else { Liveness::Dead }
 }
 
 /// Who holds the gateway's lock, found out as rarely as can be: reading `/proc/locks` makes the kernel wait for

@@ -4,10 +4,14 @@
 //! belongs to the same home, unless that is a program of Hermes for another one: a gateway also starts workers for
 //! other profiles. A process whose ancestors have ended belongs to nobody any more.
 //!
+//! The search is always made with this program's own rights, whoever asks first: `/proc` shows others less (`hidepid`).
+//! What it may not read, who asks tries with theirs.
+//!
 //! Whether a gateway is *up* is not judged here: see [`super::gateway`].
 
 mod claimants;
 mod command_line;
+mod own_threads;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -16,6 +20,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use claimants::Claimants;
 pub use command_line::{ProgramKind, file_name, looks_like_gateway, recognise, script};
+
+use own_threads::{NoThread, OwnThreads};
 
 use super::problems::Because;
 use crate::exporter::snapshot::Reason;
@@ -42,7 +48,8 @@ impl ProgramSearch {
     fn run(&mut self) -> Result<Found, Reason> {
         let processes = self.search.run().map_err(|error| error.reason())?;
         let mut homes = HashMap::with_capacity(processes.len());
-        let mut found = Found { descent: self.search.descent(), ..Found::default() };
+        let descent = self.search.descent();
+        let mut found = Found { descent, are_others_hidden: processes::are_hidden(), ..Found::default() };
         for process in processes {
             let Some(kind) = recognise(&process.command_line) else {
                 continue;
@@ -82,6 +89,8 @@ struct Found {
     /// Programs whose environment could not be read, by their user, any of whose homes they may serve.
     unreadable: HashMap<u32, Vec<Program>>,
     descent: Descent,
+    /// Whether `/proc` hides the processes of others from it.
+    are_others_hidden: bool,
 }
 
 /// A living program of Hermes.
@@ -108,13 +117,15 @@ type FolderIdentity = (u64, u64);
 #[derive(Debug, Default)]
 pub struct HermesPrograms {
     search: Arc<Mutex<ProgramSearch>>,
-    found: OnceLock<Result<Found, Reason>>,
+    found: Arc<OnceLock<Result<Found, Reason>>>,
+    threads: OwnThreads,
 }
 
 impl HermesPrograms {
-    /// A look that uses `search`, which remembers what it has seen before.
+    /// A look that uses `search`, which remembers what it has seen before. Made on a thread with the program's own
+    /// rights.
     pub fn new(search: Arc<Mutex<ProgramSearch>>) -> Self {
-        HermesPrograms { search, found: OnceLock::new() }
+        HermesPrograms { search, ..HermesPrograms::default() }
     }
 
     /// The living gateways that serve `home`, of an instance that is configured with `user`; the error is why that can
@@ -154,6 +165,19 @@ impl HermesPrograms {
         Ok(processes)
     }
 
+    /// Whether `/proc` hides processes from this program. It may hide them from the calling thread all the same.
+    pub fn are_hidden(&self) -> bool {
+        self.found().map_or_else(|_| processes::are_hidden(), |found| found.are_others_hidden)
+    }
+
+    /// The living gateway with this id, also where it is hidden from the calling thread.
+    pub fn gateway(&self, id: u32) -> Option<Process> {
+        let found = self.found().ok()?;
+        let programs = found.by_home.values().chain(found.unreadable.values()).flatten();
+        let mut gateways = programs.filter(|program| program.kind == ProgramKind::Gateway);
+        gateways.find(|program| program.process.id == id).map(|program| program.process.clone())
+    }
+
     fn of_home(
         &self,
         home: &Path,
@@ -182,9 +206,28 @@ impl HermesPrograms {
     }
 
     fn found(&self) -> Result<&Found, Reason> {
-        let found = self.found.get_or_init(|| self.search.lock().unwrap_or_else(PoisonError::into_inner).run());
+        let found = if self.threads.include_this() {
+            self.found.get_or_init(|| search_now(&self.search))
+        } else {
+            if self.found.get().is_none() {
+                let (search, found) = (Arc::clone(&self.search), Arc::clone(&self.found));
+                self.threads.start(move |thread| {
+                    found.get_or_init(|| thread.map_or_else(|NoThread| Err(Reason::Io), |()| search_now(&search)));
+                });
+            }
+            self.found.wait()
+        };
         found.as_ref().map_err(|reason| *reason)
     }
+}
+
+fn search_now(search: &Mutex<ProgramSearch>) -> Result<Found, Reason> {
+    let run = || search.lock().unwrap_or_else(PoisonError::into_inner).run();
+    // Others wait for it, who would wait for ever.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        tracing::error!("The search for Hermes' programs panicked. Please report it.");
+        Err(Reason::Io)
+    })
 }
 
 /// The home a program serves, as far as its environment may be read.
@@ -343,8 +386,8 @@ mod tests {
         assert_eq!(HermesPrograms::new(Arc::clone(&search)).processes_of(home.path(), None).unwrap().len(), 2);
     }
 
-    #[test]
-    fn each_asks_with_their_own_rights_whoever_has_searched() {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn whoever_asks_first_the_search_is_made_with_the_programs_rights() {
         if !Privileges::of_this_process().can_take_identities() {
             return;
         }
@@ -352,25 +395,44 @@ mod tests {
         let gateway = Stand::start(home.path(), "read line", "gateway");
         let search: Arc<Mutex<ProgramSearch>> = Arc::default();
         let look = || Arc::new(HermesPrograms::new(Arc::clone(&search)));
+        let own = || wait_for(|| Some(()).filter(|()| !look().gateways_of(home.path(), None).unwrap().is_empty()));
+        tokio::task::block_in_place(own);
+        // The home may be seen by everybody, and the gateway's environment may not.
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let stranger = Owner::new(Identity { user: 12_345, group: 12_345, groups: Vec::new() });
+        for search in [Arc::clone(&search), Arc::default()] {
+            let programs = Arc::new(HermesPrograms::new(search));
+            let path = home.path().to_owned();
+            let ask = move || {
+                (programs.gateways_of(&path, None).map(|found| found.len()), programs.processes_of(&path, None))
+            };
+            let seen = (Ok(1), Ok(vec![gateway.id()]));
+            assert_eq!(stranger.run(ask.clone()).await.unwrap(), seen);
+            assert_eq!(tokio::task::block_in_place(ask), seen);
+        }
+    }
+
+    #[test]
+    fn what_the_program_may_not_read_who_asks_tries() {
+        if !Privileges::of_this_process().can_take_identities() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let gateway = Stand::start(home.path(), "read line", "gateway");
+        let search: Arc<Mutex<ProgramSearch>> = Arc::default();
+        let look = || HermesPrograms::new(Arc::clone(&search));
         wait_for(|| Some(()).filter(|()| !look().gateways_of(home.path(), None).unwrap().is_empty()));
         let stranger = Owner::new(Identity { user: 12_345, group: 12_345, groups: Vec::new() });
-        // Its home is known from the look before, and may still not be followed by everybody.
-        for searcher in [Some(&stranger), None] {
-            let programs = look();
-            let (asked, path) = (Arc::clone(&programs), home.path().to_owned());
-            let ask =
-                move || (asked.gateways_of(&path, None).map(|found| found.len()), asked.processes_of(&path, None));
-            let asked_by_stranger = || stranger.run_blocking(ask.clone()).unwrap();
-            let refused = (Err(Reason::Permission), Err(Reason::Permission));
-            let seen = (Ok(1), Ok(vec![gateway.0.id()]));
-            if searcher.is_some() {
-                assert_eq!(asked_by_stranger(), refused);
-                assert_eq!(ask(), seen, "what a stranger has searched");
-            } else {
-                assert_eq!(ask(), seen);
-                // What is known to one is known to all: it is told in numbers, and not what it is.
-                assert_eq!(asked_by_stranger(), seen);
-            }
-        }
+        // As if the program itself ran as the stranger; the home is known to the search, and may not be followed.
+        let path = home.path().to_owned();
+        let asked_as_stranger = stranger.run_blocking(move || {
+            let programs = HermesPrograms::new(search);
+            let answers = (programs.gateways_of(&path, None), programs.processes_of(&path, None));
+            (programs, answers)
+        });
+        let (programs, answers) = asked_as_stranger.unwrap();
+        assert_eq!(answers, (Err(Reason::Permission), Err(Reason::Permission)));
+        assert_eq!(programs.gateways_of(home.path(), None).map(|found| found.len()), Ok(1));
+        assert_eq!(programs.processes_of(home.path(), None), Ok(vec![gateway.id()]));
     }
 }
