@@ -16,7 +16,10 @@ import pytest
 
 import homes
 from exporter import Exporter, Server, bare_environment, failures
-from processes import Program, free_port, run, running, wait_for
+from processes import LIBC, Program, free_port, run, running, wait_for
+
+# From <sys/mount.h>: goes also while somebody still looks.
+MNT_DETACH = 2
 
 
 def gateway_states(server: Server, instance: str) -> tuple[float, list[str]]:
@@ -167,6 +170,38 @@ def test_where_others_processes_are_hidden_each_gateway_is_seen(binary: Path, fo
             # What is hidden from who reads the instance is not told of.
             samples = server.scrape().of(instance="theirs")
             assert not samples.has("hermes_guardrail_ok", guardrail="private_listeners")
+
+
+@contextlib.contextmanager
+def dead_filesystem(folder: Path) -> Iterator[Path]:
+    """A folder in which whoever looks waits for ever: a filesystem in user space that nobody runs."""
+    place = folder / "dead"
+    place.mkdir()
+    descriptor = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={descriptor},rootmode=40000,user_id=0,group_id=0,allow_other"
+    assert LIBC.mount(b"dead", bytes(place), b"fuse", 0, options.encode()) == 0, "no FUSE could be mounted"
+    try:
+        yield place
+    finally:
+        # All who wait get an error.
+        os.close(descriptor)
+        assert LIBC.umount2(bytes(place), MNT_DETACH) == 0
+
+
+@pytest.mark.parametrize("user", [0, 64104], ids=["of root", "of a stranger"])
+def test_a_gateway_whose_home_does_not_answer_costs_nobody_else(
+    exporter: Exporter, fresh: dict[str, Path], folder: Path, user: int
+) -> None:
+    instances = exporter.configuration(fresh)
+    with dead_filesystem(folder) as dead, pretended_gateway(folder, dead / "home", user or None):
+        with exporter.serving(instances) as server:
+            wait_until_gateway_is(server, 0, "crashed")
+            for instance in fresh:
+                failed = failures(server.scrape(), instance)
+                assert not failed.keys() & {"gateway", "exposure", "guardrails"}, failed
+            with pretended_gateway(folder, fresh["vijay"]):
+                count = "hermes_gateway_processes"
+                wait_for("a gateway to count", lambda: server.scrape().value(count, instance="vijay") == 1)
 
 
 @contextlib.contextmanager

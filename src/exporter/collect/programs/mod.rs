@@ -12,16 +12,19 @@
 mod claimants;
 mod command_line;
 mod own_threads;
+mod places;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 pub use claimants::Claimants;
 pub use command_line::{ProgramKind, file_name, looks_like_gateway, recognise, script};
 
 use own_threads::{NoThread, OwnThreads};
+use places::{Asked, LONGEST_WAIT, Place, Places, Rights};
 
 use super::problems::Because;
 use crate::exporter::snapshot::Reason;
@@ -36,20 +39,26 @@ pub struct ProgramSearch {
     search: Search,
     /// The homes of living programs: their environment does not change.
     homes: HashMap<(u32, u64), (Vec<String>, PathBuf)>,
+    places: Arc<Places>,
 }
 
 impl Default for ProgramSearch {
     fn default() -> Self {
-        ProgramSearch { search: Search::new(command_line::looks_like_hermes), homes: HashMap::new() }
+        ProgramSearch {
+            search: Search::new(command_line::looks_like_hermes),
+            homes: HashMap::new(),
+            places: Arc::default(),
+        }
     }
 }
 
 impl ProgramSearch {
+    /// What runs now. Nothing is looked at but `/proc`: a home that somebody else's program names may be on a filesystem
+    /// that does not answer.
     fn run(&mut self) -> Result<Found, Reason> {
         let processes = self.search.run().map_err(|error| error.reason())?;
         let mut homes = HashMap::with_capacity(processes.len());
-        let descent = self.search.descent();
-        let mut found = Found { descent, are_others_hidden: processes::are_hidden(), ..Found::default() };
+        let mut programs = HashMap::with_capacity(processes.len());
         for process in processes {
             let Some(kind) = recognise(&process.command_line) else {
                 continue;
@@ -57,40 +66,31 @@ impl ProgramSearch {
             let life = (process.id, process.start_ticks);
             let known = self.homes.remove(&life).filter(|(command_line, _)| *command_line == process.command_line);
             let home = known.map(|(_, home)| home).or_else(|| home_of(&process));
-            let folder = home.as_deref().map_or(Err(Refused), |home| folder_as_seen(&process, home));
-            if let Some(home) = home {
-                homes.insert(life, (process.command_line.clone(), home));
+            if let Some(home) = &home {
+                homes.insert(life, (process.command_line.clone(), home.clone()));
             }
-            match folder {
-                Ok(Some(folder)) => {
-                    found.served.insert(process.id, folder);
-                    let user = process.user();
-                    found.by_home.entry(folder).or_default().push(Program { process, kind, user });
-                }
-                Ok(None) => {}
-                Err(Refused) => {
-                    if let Some(user) = process.user() {
-                        found.unreadable.entry(user).or_default().push(Program { process, kind, user: Some(user) });
-                    }
-                }
-            }
+            let user = process.user();
+            programs.insert(process.id, Program { process, kind, user, home, folder: OnceLock::new() });
         }
         self.homes = homes;
-        Ok(found)
+        Ok(Found {
+            programs,
+            descent: self.search.descent(),
+            are_others_hidden: processes::are_hidden(),
+            places: Arc::clone(&self.places),
+        })
     }
 }
 
-/// What a search has found, with the rights of whoever has made it.
-#[derive(Debug, Default)]
+/// What a search has found.
+#[derive(Debug)]
 struct Found {
-    by_home: HashMap<FolderIdentity, Vec<Program>>,
-    /// The home that each program serves.
-    served: HashMap<u32, FolderIdentity>,
-    /// Programs whose environment could not be read, by their user, any of whose homes they may serve.
-    unreadable: HashMap<u32, Vec<Program>>,
+    /// By their ids.
+    programs: HashMap<u32, Program>,
     descent: Descent,
-    /// Whether `/proc` hides the processes of others from it.
+    /// Whether `/proc` hides the processes of others from this program.
     are_others_hidden: bool,
+    places: Arc<Places>,
 }
 
 /// A living program of Hermes.
@@ -100,14 +100,30 @@ struct Program {
     kind: ProgramKind,
     /// Who has started it.
     user: Option<u32>,
+    /// The home that it serves, where this program may read its environment.
+    home: Option<PathBuf>,
+    /// What that path is, once somebody has looked at it.
+    folder: OnceLock<FolderIdentity>,
 }
 
 /// The programs of one home.
 #[derive(Debug, Default)]
 struct OfHome<'a> {
     programs: Vec<&'a Program>,
-    /// Programs of its owner whose environment may not be read, so that they may serve it or not.
-    is_any_unreadable: bool,
+    /// Programs that serve another home.
+    of_others: HashSet<u32>,
+    /// Why of a program of its owner it can not be told whether it serves this home.
+    untold: Option<Reason>,
+}
+
+/// The home whose programs are asked for.
+#[derive(Debug, Clone, Copy)]
+struct AskedFor<'a> {
+    found: &'a Found,
+    home: &'a Path,
+    folder: FolderIdentity,
+    /// How long is waited for who looks at the homes of programs, all in all.
+    until: Instant,
 }
 
 /// Device and inode: the same folder under any name.
@@ -132,8 +148,8 @@ impl HermesPrograms {
     /// not be told.
     pub fn gateways_of(&self, home: &Path, user: Option<&str>) -> Result<Vec<Process>, Reason> {
         let of_home = self.of_home(home, user, |kind| kind == ProgramKind::Gateway)?;
-        if of_home.programs.is_empty() && of_home.is_any_unreadable {
-            return Err(Reason::Permission);
+        if let Some(reason) = of_home.untold.filter(|_| of_home.programs.is_empty()) {
+            return Err(reason);
         }
         Ok(of_home.programs.into_iter().map(|program| program.process.clone()).collect())
     }
@@ -142,18 +158,16 @@ impl HermesPrograms {
     /// started; the error is why that can not be told.
     pub fn processes_of(&self, home: &Path, user: Option<&str>) -> Result<Vec<u32>, Reason> {
         let of_home = self.of_home(home, user, |_| true)?;
-        if of_home.is_any_unreadable {
-            return Err(Reason::Permission);
+        if let Some(reason) = of_home.untold {
+            return Err(reason);
         }
         let found = self.found()?;
-        let own = folder_identity(home);
         let mut processes: Vec<u32> = of_home.programs.iter().map(|program| program.process.id).collect();
         let mut seen: HashSet<u32> = processes.iter().copied().collect();
         let mut next = 0;
         while let Some(parent) = processes.get(next) {
             for child in found.descent.children_of(*parent) {
-                let is_anothers = found.served.get(&child).is_some_and(|home| Some(*home) != own);
-                if !is_anothers && seen.insert(child) {
+                if !of_home.of_others.contains(&child) && seen.insert(child) {
                     processes.push(child);
                 }
             }
@@ -172,10 +186,8 @@ impl HermesPrograms {
 
     /// The living gateway with this id, also where it is hidden from the calling thread.
     pub fn gateway(&self, id: u32) -> Option<Process> {
-        let found = self.found().ok()?;
-        let programs = found.by_home.values().chain(found.unreadable.values()).flatten();
-        let mut gateways = programs.filter(|program| program.kind == ProgramKind::Gateway);
-        gateways.find(|program| program.process.id == id).map(|program| program.process.clone())
+        let program = self.found().ok()?.programs.get(&id)?;
+        (program.kind == ProgramKind::Gateway).then(|| program.process.clone())
     }
 
     fn of_home(
@@ -190,19 +202,70 @@ impl HermesPrograms {
         };
         let folder = (metadata.dev(), metadata.ino());
         let claimants = Claimants::new(Some(metadata.uid()), user);
-        let is_wanted = |program: &&Program| is_wanted(program.kind) && claimants.have(program.user);
-        let programs = found.by_home.get(&folder).into_iter().flatten().filter(is_wanted).collect();
-        let mut of_home = OfHome { programs, is_any_unreadable: false };
-        for program in found.unreadable.get(&metadata.uid()).into_iter().flatten().filter(is_wanted) {
-            // Whoever has searched may have had other rights than who asks.
-            match home_of(&program.process).map_or(Err(Refused), |home| folder_as_seen(&program.process, &home)) {
-                Ok(served) if served == Some(folder) => of_home.programs.push(program),
-                Ok(_) => {}
-                // It may have ended since.
-                Err(Refused) => of_home.is_any_unreadable |= processes::start_ticks(program.process.id).is_some(),
+        let asking = AskedFor { found, home, folder, until: Instant::now() + LONGEST_WAIT };
+        let mut of_home = OfHome::default();
+        for program in found.programs.values().filter(|program| is_wanted(program.kind)) {
+            let Some(user) = program.user.filter(|user| claimants.have(Some(*user))) else {
+                // Not looked at, wherever its home is.
+                if program.home.as_deref().is_some_and(|other| other != home) {
+                    of_home.of_others.insert(program.process.id);
+                }
+                continue;
+            };
+            let untold = match self.place_of(program, user, &asking) {
+                Place::Folder(served) if served == folder => {
+                    of_home.programs.push(program);
+                    continue;
+                }
+                // This home has just been looked at: where nobody answers is elsewhere.
+                Place::Folder(_) | Place::Hanging => {
+                    of_home.of_others.insert(program.process.id);
+                    continue;
+                }
+                Place::Nothing => continue,
+                // Root serves everybody's homes, and tells nobody.
+                Place::Refused if !claimants.are_particularly(Some(user)) => continue,
+                Place::Refused => Reason::Permission,
+                Place::Late => Reason::Timeout,
+            };
+            // It may have ended since.
+            if processes::start_ticks(program.process.id).is_some() {
+                of_home.untold.get_or_insert(untold);
             }
         }
+        of_home.programs.sort_unstable_by_key(|program| program.process.id);
         Ok(of_home)
+    }
+
+    /// The home that a program of `user` serves.
+    fn place_of(&self, program: &Program, user: u32, asking: &AskedFor<'_>) -> Place {
+        let AskedFor { found, home, folder, until } = *asking;
+        let process = &program.process;
+        let look = |asked: Asked<'_>| found.places.look(asked, &self.threads, until);
+        if let Some(path) = &program.home {
+            // One that goes by the name of this home may have been moved there since.
+            let is_namesake = path == home;
+            if let Some(known) = program.folder.get()
+                && (!is_namesake || *known == folder)
+            {
+                return Place::Folder(*known);
+            }
+            let asked = Asked { process, user, path, rights: Rights::Own };
+            let mut place = look(asked);
+            if is_namesake && place != Place::Folder(folder) {
+                found.places.forget(asked);
+                place = look(asked);
+            }
+            if let Place::Folder(known) = place {
+                let _ = program.folder.set(known);
+            }
+            if place != Place::Refused || self.threads.include_this() {
+                return place;
+            }
+        }
+        // Who asks may have other rights than this program.
+        let rights = Rights::Callers(rustix::process::geteuid().as_raw());
+        home_of(process).map_or(Place::Refused, |path| look(Asked { process, user, path: &path, rights }))
     }
 
     fn found(&self) -> Result<&Found, Reason> {
@@ -245,25 +308,6 @@ fn home_of(process: &Process) -> Option<PathBuf> {
         }
     };
     Some(home)
-}
-
-/// It may not be looked at.
-#[derive(Debug, Clone, Copy)]
-struct Refused;
-
-/// The folder that a program means by `path`; `None` where there is none. In a container the same path is another
-/// folder than here.
-fn folder_as_seen(process: &Process, path: &Path) -> Result<Option<FolderIdentity>, Refused> {
-    match std::fs::metadata(process.path_as_seen(path)) {
-        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Refused),
-        Err(_) => Ok(None),
-    }
-}
-
-fn folder_identity(path: &Path) -> Option<FolderIdentity> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(test)]
@@ -352,6 +396,16 @@ mod tests {
         assert_eq!(look().processes_of(home.path(), None).unwrap(), [] as [u32; 0]);
     }
 
+    /// A folder with a shell that others may run and not read: what `/proc` has of its process is root's.
+    fn program_that_nobody_may_read() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = folder.path().join("sh");
+        std::fs::copy("/bin/sh", &program).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o711)).unwrap();
+        folder
+    }
+
     #[test]
     fn a_home_is_served_by_its_owner_by_root_and_by_its_configured_user_and_by_nobody_else() {
         if !Privileges::of_this_process().can_take_identities() {
@@ -360,13 +414,9 @@ mod tests {
         let (owner, stranger) = (64_103, 64_104);
         let home = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(home.path(), Some(owner), Some(owner)).unwrap();
-        // One that may be run and not read: what /proc has of its process is root's.
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let program = folder.path().join("sh");
-        std::fs::copy("/bin/sh", &program).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o711)).unwrap();
-        let strangers = [Path::new("/bin/sh"), &program].map(|sh| Stand::start_as(stranger, home.path(), sh));
+        let program = program_that_nobody_may_read();
+        let strangers =
+            [Path::new("/bin/sh"), &program.path().join("sh")].map(|sh| Stand::start_as(stranger, home.path(), sh));
         let own = Stand::start_as(owner, home.path(), Path::new("/bin/sh"));
         let roots = Stand::start_as(0, home.path(), Path::new("/bin/sh"));
         let search: Arc<Mutex<ProgramSearch>> = Arc::default();
@@ -384,6 +434,12 @@ mod tests {
         wait_for(|| Some(()).filter(|()| gateways(Some("64104")) == all));
         assert_eq!(gateways(None), sorted(vec![own.id(), roots.id()]));
         assert_eq!(HermesPrograms::new(Arc::clone(&search)).processes_of(home.path(), None).unwrap().len(), 2);
+        // A home that only a stranger's program names may be anywhere, also where nobody answers.
+        let search: Arc<Mutex<ProgramSearch>> = Arc::default();
+        HermesPrograms::new(Arc::clone(&search)).processes_of(home.path(), None).unwrap();
+        let places = Arc::clone(&search.lock().unwrap().places);
+        assert!(places.have_looked_for(own.id()) && places.have_looked_for(roots.id()));
+        assert!(strangers.iter().all(|stranger| !places.have_looked_for(stranger.id())));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -418,15 +474,18 @@ mod tests {
             return;
         }
         let home = tempfile::tempdir().unwrap();
-        let gateway = Stand::start(home.path(), "read line", "gateway");
+        let program = program_that_nobody_may_read();
+        let gateway = Stand::start_as(12_345, home.path(), &program.path().join("sh"));
         let search: Arc<Mutex<ProgramSearch>> = Arc::default();
         let look = || HermesPrograms::new(Arc::clone(&search));
-        wait_for(|| Some(()).filter(|()| !look().gateways_of(home.path(), None).unwrap().is_empty()));
+        wait_for(|| Some(()).filter(|()| !look().gateways_of(home.path(), Some("12345")).unwrap().is_empty()));
         let stranger = Owner::new(Identity { user: 12_345, group: 12_345, groups: Vec::new() });
-        // As if the program itself ran as the stranger; the home is known to the search, and may not be followed.
+        // As if the program itself ran as the stranger.
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let path = home.path().to_owned();
+        std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
         let asked_as_stranger = stranger.run_blocking(move || {
-            let programs = HermesPrograms::new(search);
+            let programs = HermesPrograms::default();
             let answers = (programs.gateways_of(&path, None), programs.processes_of(&path, None));
             (programs, answers)
         });
