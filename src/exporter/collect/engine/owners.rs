@@ -1,19 +1,12 @@
 //! Which instances are read as somebody else, the threads that do it, and what it takes.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::exporter::instance::Instance;
 use crate::system::owner::{Identity, Owner};
 use crate::system::privileges::Privileges;
 use crate::system::users::{self, User};
-
-/// Seeing whose a home is takes microseconds.
-const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 /// One set of threads per user, shared by all instances of that user.
 #[derive(Debug, Default)]
@@ -79,11 +72,15 @@ impl Owners {
         }
         let identity = match whose(instance, &privileges) {
             Whose::Own => return Reader::Own,
-            Whose::Others(user) => Identity { user: user.id, group: user.group, groups: users::groups_of(&user.name) },
-            Whose::Nobodys => match owner_of(&instance.home) {
-                Some((user, _)) if user == privileges.user => return Reader::Own,
-                Some((user, group)) => Identity { user, group, groups: Vec::new() },
-                None => return Reader::Own,
+            Whose::Others(user) => {
+                let group = user.group_by(&instance.home);
+                Identity { user: user.id, group, groups: users::groups_of(&user.name) }
+            }
+            Whose::Nobodys => match users::owner_of(&instance.home) {
+                Some(owner) if owner.id != privileges.user => {
+                    Identity { user: owner.id, group: owner.group_by(&instance.home), groups: Vec::new() }
+                }
+                _ => return Reader::Own,
             },
         };
         let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,16 +91,6 @@ impl Owners {
         }
         Reader::Owner(Arc::clone(owner))
     }
-}
-
-/// The user and the group of a folder; `None` where that can not be seen, or not in time.
-fn owner_of(folder: &Path) -> Option<(u32, u32)> {
-    let (found, answer) = channel();
-    let folder = folder.to_owned();
-    // On a dead filesystem this never ends, and must not keep the program from starting.
-    let look = move || found.send(std::fs::metadata(folder).map(|metadata| (metadata.uid(), metadata.gid())));
-    std::thread::Builder::new().name("owner-of-home".to_owned()).spawn(look).ok()?;
-    answer.recv_timeout(LONGEST_LOOK).ok()?.ok()
 }
 
 /// Names in one line; root has some forty capabilities, which nobody reads.
