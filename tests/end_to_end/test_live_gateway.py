@@ -194,6 +194,7 @@ def test_a_gateway_whose_home_does_not_answer_costs_nobody_else(
 ) -> None:
     instances = exporter.configuration(fresh)
     with dead_filesystem(folder) as dead, pretended_gateway(folder, dead / "home", user or None):
+        assert exporter.scrape_once(instances).value("hermes_gateway_up", instance="vijay") == 0
         with exporter.serving(instances) as server:
             wait_until_gateway_is(server, 0, "crashed")
             for instance in fresh:

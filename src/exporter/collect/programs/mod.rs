@@ -217,6 +217,8 @@ impl HermesPrograms {
                     of_home.programs.push(program);
                     continue;
                 }
+                // In a container it may go by the same name.
+                Place::Hanging if program.home.as_deref() == Some(home) => Reason::Timeout,
                 // This home has just been looked at: where nobody answers is elsewhere.
                 Place::Folder(_) | Place::Hanging => {
                     of_home.of_others.insert(program.process.id);

@@ -13,11 +13,11 @@ use super::FolderIdentity;
 use super::own_threads::{NoThread, OwnThreads, start_here};
 use crate::system::processes::Process;
 
-/// Looking takes microseconds, and starting a thread not much more.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Looking takes microseconds: who has been at it for this long hangs, and is no more waited for.
+const HANGING: Duration = Duration::from_secs(1);
 
-/// Who has been at it for this long hangs, and is no more waited for.
-const HANGING: Duration = Duration::from_secs(5);
+/// How long to wait for all places that are asked for at once: for one that hangs, and for threads to start.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// The most looks at homes of one user's programs that may hang at a time.
 const MOST_HANGING: usize = 64;
@@ -91,23 +91,33 @@ struct Key {
 struct Entry {
     /// Whose process it is.
     user: u32,
+    progress: Progress,
+    /// Since when that is so.
     since: Instant,
-    /// Nothing while somebody is at it.
-    found: Option<Place>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Progress {
+    /// A thread is to look.
+    Asked,
+    /// It is at it.
+    Begun,
+    /// It has looked.
+    Found(Place),
 }
 
 impl Entry {
     fn is_fresh(&self) -> bool {
-        match self.found {
-            None => true,
-            Some(Place::Folder(_)) => self.since.elapsed() < KEPT,
-            Some(Place::Nothing) => self.since.elapsed() < NOTHING_KEPT,
-            Some(Place::Refused | Place::Late | Place::Hanging) => false,
+        match self.progress {
+            Progress::Asked | Progress::Begun => true,
+            Progress::Found(Place::Folder(_)) => self.since.elapsed() < KEPT,
+            Progress::Found(Place::Nothing) => self.since.elapsed() < NOTHING_KEPT,
+            Progress::Found(Place::Refused | Place::Late | Place::Hanging) => false,
         }
     }
 
     fn is_hanging(&self) -> bool {
-        self.found.is_none() && self.since.elapsed() > HANGING
+        matches!(self.progress, Progress::Begun) && self.since.elapsed() >= HANGING
     }
 }
 
@@ -123,7 +133,7 @@ impl Places {
     pub(super) fn forget(&self, asked: Asked<'_>) {
         let key = asked.key();
         let mut entries = self.entries();
-        if entries.get(&key).is_some_and(|entry| entry.found.is_some()) {
+        if entries.get(&key).is_some_and(|entry| matches!(entry.progress, Progress::Found(_))) {
             entries.remove(&key);
         }
     }
@@ -136,7 +146,6 @@ impl Places {
         look: impl FnOnce() -> Place + Send + 'static,
     ) -> Place {
         let (user, key) = (asked.user, asked.key());
-        let now = Instant::now();
         let mut entries = self.entries();
         if !entries.get(&key).is_some_and(Entry::is_fresh) {
             // Some may still be waiting for one that is not kept.
@@ -144,13 +153,16 @@ impl Places {
             if entries.values().filter(|entry| entry.user == user && entry.is_hanging()).count() >= MOST_HANGING {
                 return Place::Late;
             }
-            entries.insert(key.clone(), Entry { user, since: now, found: None });
+            entries.insert(key.clone(), Entry { user, progress: Progress::Asked, since: Instant::now() });
             drop(entries);
             let (places, of) = (Arc::clone(self), key.clone());
             let work = move |thread: Result<(), NoThread>| {
-                let found = thread.map_or(Place::Refused, |()| look());
-                places.entries().insert(of, Entry { user, since: Instant::now(), found: Some(found) });
-                places.answered.notify_all();
+                let note = |progress| {
+                    places.entries().insert(of.clone(), Entry { user, progress, since: Instant::now() });
+                    places.answered.notify_all();
+                };
+                note(Progress::Begun);
+                note(Progress::Found(thread.map_or(Place::Refused, |()| look())));
             };
             match asked.rights {
                 Rights::Own => threads.start(work),
@@ -162,17 +174,19 @@ impl Places {
             let Some(entry) = entries.get(&key) else {
                 return Place::Late;
             };
-            if let Some(found) = entry.found {
-                return found;
-            }
+            let left = until.saturating_duration_since(Instant::now());
+            let patience = match entry.progress {
+                Progress::Found(found) => return found,
+                Progress::Begun => HANGING.saturating_sub(entry.since.elapsed()),
+                Progress::Asked => left,
+            };
             if entry.is_hanging() {
                 return Place::Hanging;
             }
-            let left = until.saturating_duration_since(Instant::now());
-            // Somebody has waited for it already.
-            if left.is_zero() || entry.since + LONGEST_WAIT < now {
+            if left.is_zero() {
                 return Place::Late;
             }
+            let left = left.min(patience);
             entries = self.answered.wait_timeout(entries, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -250,13 +264,16 @@ mod tests {
     fn one_that_hangs_is_looked_at_once_and_keeps_nobody_from_the_others() {
         let asker = Asker::new();
         let (answer, answers) = channel::<()>();
-        let hanging = move || answers.recv().map_or(Place::Nothing, |()| FOLDER);
+        let (begin, begun) = channel();
+        let hanging = move || {
+            begin.send(()).unwrap();
+            answers.recv().map_or(Place::Nothing, |()| FOLDER)
+        };
         let dead = asker.asked("/dead");
         let at_once = asker.places.find(dead, &OwnThreads::default(), Instant::now(), hanging);
         assert_eq!(at_once, Place::Late);
         let never = || panic!("it is looked at already");
-        asker.age(LONGEST_WAIT);
-        assert_eq!(asker.find(dead, never), Place::Late, "it is not waited for a second time");
+        begun.recv().unwrap();
         asker.age(HANGING);
         assert_eq!(asker.find(dead, never), Place::Hanging);
         assert_eq!(asker.find(asker.asked("/alive"), || FOLDER), FOLDER);
@@ -272,7 +289,10 @@ mod tests {
         for number in 0..MOST_HANGING {
             let path = format!("/dead/{number}");
             let since = Instant::now() - 2 * HANGING;
-            asker.places.entries().insert(asker.asked(&path).key(), Entry { user: 1, since, found: None });
+            asker
+                .places
+                .entries()
+                .insert(asker.asked(&path).key(), Entry { user: 1, progress: Progress::Begun, since });
         }
         let of_another = Asked { user: 2, ..asker.asked("/alive") };
         assert_eq!(asker.find(asker.asked("/alive"), || FOLDER), Place::Late);
