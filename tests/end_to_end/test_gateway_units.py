@@ -15,6 +15,8 @@ ESCAPED = r"hermes-gateway-of\x2duma.service"
 def test_a_gateway_that_runs_in_two_managers_is_named_with_both(machine: Machine) -> None:
     home = machine.share / "home-of-a-gateway"
     home.mkdir()
+    # Who is not its owner, root or the configured user is not believed to serve it.
+    os.chown(home, UMA.uid, UMA.uid)
     os.mkfifo(machine.share / "gateway", 0o666)
     (machine.share / "gateway").chmod(0o666)
     pretends = unit_files.service(
@@ -22,7 +24,7 @@ def test_a_gateway_that_runs_in_two_managers_is_named_with_both(machine: Machine
         f"Environment=HERMES_HOME={home}",
     )
     exporter = machine.exporter(ROOT)
-    written = exporter.write({"instances": [{"name": "uma", "home": str(home)}]})
+    written = exporter.write({"instances": [{"name": "uma", "home": str(home), "user": "uma"}]})
 
     def found() -> dict[tuple[str, str], float]:
         series = exporter.scrape_once(written).series("hermes_gateway_unit_processes", instance="uma")
