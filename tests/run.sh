@@ -54,7 +54,7 @@ install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-la
     /usr/share/pam-configs/systemd=libpam-systemd
 environment=target/test-environment
 python="$PWD/$environment/bin/python"
-if ! "$python" -c 'import hermes_cli, time_machine, prometheus_client, pytest' 2>/dev/null; then
+if ! "$python" -c 'import aiohttp, hermes_cli, time_machine, prometheus_client, pytest' 2>/dev/null; then
     step "hermes-agent and test tools for Python"
     # A Python without venv or its pip is one of Debian's, whose package brings both.
     python3 -c 'import ensurepip, venv' 2>/dev/null || { as_root apt-get update -q; as_root apt-get install -y -q python3-venv; }

@@ -132,8 +132,9 @@ class Exporter:
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """An environment that names no Hermes home by accident."""
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "TZ": "UTC", "LANG": "C.UTF-8"}
+    """An environment that names no Hermes home by accident, and in which Hermes installs nothing."""
+    path = os.environ.get("PATH", "/usr/bin:/bin")
+    return {"PATH": path, "HOME": str(home), "TZ": "UTC", "LANG": "C.UTF-8", "HERMES_DISABLE_LAZY_INSTALLS": "1"}
 
 
 def installed_where_all_may_run_it(binary: Path, folder: Path) -> Path:

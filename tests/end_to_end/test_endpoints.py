@@ -30,7 +30,7 @@ NOT_QUITE_LOOPBACK = "127.0.0.2"
 
 def answers(url: str) -> bool:
     with contextlib.suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(url, timeout=5).close()
+        urllib.request.urlopen(url, timeout=60).close()
     return True
 
 
