@@ -176,6 +176,13 @@ fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
     let count = config.instances.len();
     print(&format!("{}: valid, {count} {}\n", file.display(), if count == 1 { "instance" } else { "instances" }));
     for instance in &config.instances {
+        if let (None, Some(user)) = (instance.user_id(), &instance.user) {
+            print(&format!(
+                "{}: note: there is no user {user:?} here, as whom {:?} would be read\n",
+                file.display(),
+                instance.name
+            ));
+        }
         if !instance.home.join(".").exists() {
             print(&format!(
                 "{}: note: the home {} of {:?} is not there, or can not be seen by this user\n",

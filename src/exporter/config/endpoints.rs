@@ -92,7 +92,11 @@ impl Check<'_> {
         let uri: Option<Uri> = text.parse().ok().filter(|_| !text.contains('#'));
         let parts = uri.as_ref().and_then(|uri| Some((uri, host_and_port(uri.authority()?)?)));
         let Some((uri, (host, port))) = parts else {
-            return Err(wrong(format!("{text:?} is not a URL of a server; write it as in http://127.0.0.1:9119/")));
+            // Behind a `?` there may be a secret, and messages go to logs.
+            let shown = text.split(['?', '#']).next().unwrap_or_default();
+            return Err(wrong(format!(
+                "{shown:?} is not a URL of a server, with a port of at most 65535 and without `#`; write it as in http://127.0.0.1:9119/"
+            )));
         };
         if kind != EndpointKind::Http && uri.query().is_some() {
             let problem =

@@ -184,8 +184,33 @@ fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
         other => {
             let message = other.to_string();
             // The parser's own message repeats the place.
-            let message = message.split(" at line ").next().unwrap_or("not valid YAML").to_owned();
+            let message = in_plain_words(message.split(" at line ").next().unwrap_or("not valid YAML"));
             ConfigError::Syntax { path, line, column, message }
         }
+    }
+}
+
+/// What the parser says, in the words of who writes the file: what is expected there, and how it is written.
+fn in_plain_words(message: &str) -> String {
+    let variants = message.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected one of "));
+    if let Some((typed, known)) = variants {
+        let nearest = nearest(typed, known.split(", ")).map(|word| format!("; did you mean `{word}`?"));
+        return format!("`{typed}` is none of {known}{}", nearest.unwrap_or_default());
+    }
+    let duplicate = message.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split(',').next());
+    if let Some(key) = duplicate {
+        return format!("the key `{key}` is there twice");
+    }
+    match message {
+        "expected sequence start" => "a list is expected here, as in [one, two]".to_owned(),
+        "expected mapping start" => "keys and values are expected here, as in {key: value}".to_owned(),
+        "expected string scalar" => "a single text is expected here".to_owned(),
+        "externally tagged enum expected scalar or mapping" => "a single word is expected here".to_owned(),
+        "invalid boolean" => "`true` or `false` is expected here".to_owned(),
+        "duplicate field `unit`" => "`unit` and `pattern` are two names of one key; write one of them".to_owned(),
+        other if other.contains("found a tab") => {
+            "there is a tab in or after this line; YAML is indented with spaces".to_owned()
+        }
+        other => other.to_owned(),
     }
 }

@@ -216,7 +216,9 @@ impl Check<'_> {
         }
         let (stem, kind) = name.rsplit_once('.').unwrap_or((name, ""));
         if !systemd::TYPES.contains(&kind) || stem.is_empty() {
-            return invalid(format!("{name:?} lacks its type; write it in full, as in hermes-gateway.service"));
+            return invalid(format!(
+                "{name:?} does not end in a type of unit, such as .service or .timer; write it in full, as in hermes-gateway.service"
+            ));
         }
         if stem.ends_with('@') {
             return invalid(format!(
