@@ -1,39 +1,64 @@
 //! From what s6 says of its services to units.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{ManagerKind, Unit, UnitState};
-use crate::exporter::snapshot::{Label, Reading};
+use crate::exporter::snapshot::{Label, Reading, Reason};
+use crate::system::files;
 use crate::system::s6::{Service, State, Watch};
 
 /// The services of one instance.
 #[derive(Debug)]
-pub(super) struct Services(Vec<(UnitSpec, String, Watch)>);
+pub(super) struct Services {
+    scan_directory: PathBuf,
+    services: Vec<WatchedService>,
+}
+
+#[derive(Debug)]
+struct WatchedService {
+    spec: UnitSpec,
+    name: String,
+    watch: Watch,
+}
 
 impl Services {
     /// Those that the instance has under s6.
     pub(super) fn new(instance: &Instance) -> Services {
         let service = |spec: &UnitSpec| match (&spec.unit, spec.manager) {
             (UnitName::Named(name), Some(ManagerKind::S6)) => {
-                Some((spec.clone(), name.clone(), Watch::new(instance.s6_scan_directory.join(name))))
+                let watch = Watch::new(instance.s6_scan_directory.join(name));
+                Some(WatchedService { spec: spec.clone(), name: name.clone(), watch })
             }
             _ => None,
         };
-        Services(instance.units.iter().filter_map(service).collect())
+        Services {
+            scan_directory: instance.s6_scan_directory.clone(),
+            services: instance.units.iter().filter_map(service).collect(),
+        }
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.services.is_empty()
     }
 
     /// The units; reads files.
     pub(super) fn read(&mut self, problems: &mut Problems) -> Vec<Unit> {
         let mut units = Vec::new();
-        for (spec, name, watch) in &mut self.0 {
-            let read = problems.reading(&format!("s6/{name}"), watch.read());
+        // Without the folder of all services nothing is known of any: it is not mounted, or a slip.
+        let is_there = problems.reading("s6", files::exists(&self.scan_directory).map(Some));
+        if is_there == Reading::Known(false) {
+            problems.note("s6", Reason::NotFound);
+        }
+        for WatchedService { spec, name, watch } in &mut self.services {
+            let read = match is_there {
+                Reading::Known(true) | Reading::Absent => problems.reading(&format!("s6/{name}"), watch.read()),
+                Reading::Known(false) => Reading::Unknown(Reason::NotFound),
+                Reading::Unknown(reason) => Reading::Unknown(reason),
+            };
             if spec.is_expected || !matches!(read, Reading::Absent) {
                 units.push(describe(spec, name, &read));
             }
@@ -112,6 +137,14 @@ mod tests {
         assert_eq!((units[0].state, units[0].up), (Reading::Known(UnitState::NotFound), Reading::Known(false)));
         assert_eq!(problems, []);
         assert_eq!(read(false), (vec![], vec![]));
+        // The folder of all services is not there.
+        let elsewhere = {
+            let mut instance = instance_at(folder.path());
+            instance.s6_scan_directory = folder.path().join("not-mounted");
+            instance.units = vec![spec(true)];
+            Services::new(&instance).read(&mut Problems::default())
+        };
+        assert_eq!(elsewhere[0].up, Reading::Unknown(Reason::NotFound));
         // Files without a supervisor, as they are left behind.
         std::fs::create_dir_all(folder.path().join("gateway-default/supervise")).unwrap();
         let (units, problems) = read(false);
