@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -45,8 +45,6 @@ pub(super) struct Collection {
     managers: Arc<Managers>,
     runs: Vec<Run>,
     shares: Vec<Share>,
-    /// The next share that no runner has begun.
-    next: AtomicUsize,
     /// What each runner is at.
     seats: Vec<Mutex<Option<AtWork>>>,
     machine: Vec<Cell>,
@@ -98,7 +96,6 @@ impl Collection {
             sockets: Sockets::default(),
             managers: Arc::clone(&crew.managers),
             seats: (0..seats).map(|_| Mutex::new(None)).collect(),
-            next: AtomicUsize::new(0),
             left: AtomicUsize::new(parts.into_iter().filter(|part| *part).count() + machine.len()),
             runs,
             shares,
@@ -261,14 +258,16 @@ impl Collection {
         let mut first = first;
         let mut share = first.and_then(|run| self.shares.iter().position(|share| share.runs.contains(&run)));
         loop {
-            let Some(number) = share.take().or_else(|| self.next_share()) else {
+            let Some(number) = share.take().or_else(|| self.next_share(|_| true)) else {
                 return Ok(());
             };
             let (collection, run) = (Arc::clone(&self), first.take());
-            let work = move || collection.work_on_share(seat, number, run);
             let outcome = match &self.shares[number].owner {
-                None => tokio::task::spawn_blocking(work).await.map_err(|_| Panicked)?,
-                Some(owner) => match owner.run(work).await {
+                None => {
+                    let work = move || collection.work_on_own_shares(seat, number, run);
+                    tokio::task::spawn_blocking(work).await.map_err(|_| Panicked)?
+                }
+                Some(owner) => match owner.run(move || collection.work_on_share(seat, number, run)).await {
                     Ok(outcome) => outcome,
                     Err(OwnerError::Panicked { .. }) => return Err(Panicked),
                     Err(error) => {
@@ -285,12 +284,20 @@ impl Collection {
     }
 
     /// A share that nobody has begun; when there is none, one with instances that nobody has taken.
-    fn next_share(&self) -> Option<usize> {
-        let next = self.next.fetch_add(1, Ordering::AcqRel);
-        if next < self.shares.len() {
-            return Some(next);
+    fn next_share(&self, is_wanted: impl Fn(&Share) -> bool) -> Option<usize> {
+        let begin = |share: &Share| is_wanted(share) && !share.is_begun.swap(true, Ordering::AcqRel);
+        let has_left = |share: &Share| is_wanted(share) && share.next.load(Ordering::Acquire) < share.runs.len();
+        self.shares.iter().position(begin).or_else(|| self.shares.iter().position(has_left))
+    }
+
+    /// Works on a share of the program's own, and on all others of these that are left: on one thread, because each that
+    /// is started for a moment keeps memory of its own. `Break` when the seat is lost.
+    fn work_on_own_shares(&self, seat: usize, share: usize, first: Option<usize>) -> ControlFlow<()> {
+        self.work_on_share(seat, share, first)?;
+        while let Some(share) = self.next_share(|share| share.owner.is_none()) {
+            self.work_on_share(seat, share, None)?;
         }
-        self.shares.iter().position(|share| share.next.load(Ordering::Acquire) < share.runs.len())
+        ControlFlow::Continue(())
     }
 
     /// Works on instance `first`, then on one after the other of a share. `Break` when the seat is lost.
@@ -431,6 +438,7 @@ struct Share {
     /// Who reads them, where that is not the program's own user.
     owner: Option<Arc<Owner>>,
     runs: Vec<usize>,
+    is_begun: AtomicBool,
     /// The place of the next one that nobody has taken.
     next: AtomicUsize,
 }
@@ -455,7 +463,12 @@ fn shares(runs: &[Run]) -> Vec<Share> {
         by_owner[place].1.push(number);
     }
     let in_shares = |(owner, runs): (Option<Arc<Owner>>, Vec<usize>)| {
-        let share = |runs: &[usize]| Share { owner: owner.clone(), runs: runs.to_vec(), next: AtomicUsize::new(0) };
+        let share = |runs: &[usize]| Share {
+            owner: owner.clone(),
+            runs: runs.to_vec(),
+            is_begun: AtomicBool::new(false),
+            next: AtomicUsize::new(0),
+        };
         runs.chunks(INSTANCES_PER_SHARE).map(share).collect::<Vec<_>>()
     };
     by_owner.into_iter().flat_map(in_shares).collect()
