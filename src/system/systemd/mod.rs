@@ -262,6 +262,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn managers_that_nobody_is_configured_for_any_more_are_let_go() {
+        let machine = Machine::new();
+        let managers = Managers::at(machine.places());
+        for address in [Address::System, Address::User { user: 1001, owner: None }] {
+            let _ = managers.ask(&address, &wanted(), Instant::now() + LONG).await;
+        }
+        managers.keep(&BTreeSet::from([1001]));
+        assert_eq!(managers.managers.lock().unwrap().len(), 2);
+        managers.keep(&BTreeSet::new());
+        assert_eq!(managers.managers.lock().unwrap().keys().collect::<Vec<_>>(), [&None], "the system's stays");
+    }
+
+    #[tokio::test]
     async fn a_bus_that_says_nothing_is_given_up_on_before_the_deadline() {
         let machine = Machine::new();
         let (held, holding) = std::sync::mpsc::channel();

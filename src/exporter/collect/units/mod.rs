@@ -177,3 +177,69 @@ impl NetworkCollector for UnitsCollector {
         Box::pin(async move { Part::Units(self.units(look, problems).await) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::instance::generated_units;
+    use crate::exporter::instance::tests::instance_at;
+    use crate::system::systemd::{Managers, Places};
+    use crate::system::time::Timestamp;
+
+    /// A machine with systemd and without a bus.
+    fn managers(folder: &std::path::Path) -> Managers {
+        std::fs::create_dir_all(folder.join("systemd/system")).unwrap();
+        let place = |name: &str| folder.join(name);
+        Managers::at(Places { system_bus: place("bus"), systemd: place("systemd"), users: place("users") })
+    }
+
+    async fn look(collector: &mut UnitsCollector, instance: &Instance, managers: &Managers) -> (Part, usize) {
+        let mut problems = Problems::default();
+        let look = NetworkLook {
+            now: Timestamp::now(),
+            instance,
+            owner: None,
+            managers,
+            deadline: Instant::now() + Duration::from_secs(60),
+        };
+        let part = collector.collect(look, &mut problems).await;
+        (part, problems.into_sorted().len())
+    }
+
+    #[tokio::test]
+    async fn a_manager_that_fails_is_no_reason_to_call_units_absent_now_or_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let managers = managers(folder.path());
+        let mut instance = instance_at(folder.path());
+        instance.units = generated_units(&instance.home, false);
+        let mut collector = UnitsCollector::new(&instance);
+        for _ in 0..2 {
+            let found = look(&mut collector, &instance, &managers).await;
+            assert_eq!(found, (Part::Units(Reading::Unknown(Reason::Bus)), 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn services_that_somebody_is_still_reading_are_a_timeout() {
+        let folder = tempfile::tempdir().unwrap();
+        let managers = managers(folder.path());
+        let mut instance = instance_at(folder.path());
+        instance.s6_scan_directory = folder.path().to_owned();
+        instance.units = generated_units(&instance.home, true);
+        let mut collector = UnitsCollector::new(&instance);
+        let services = Arc::clone(&collector.s6);
+        let (taken, has_taken) = std::sync::mpsc::channel();
+        let (leave, may_leave) = std::sync::mpsc::channel::<()>();
+        let somebody = std::thread::spawn(move || {
+            let _held = services.lock().unwrap();
+            taken.send(()).unwrap();
+            let _ = may_leave.recv();
+        });
+        has_taken.recv().unwrap();
+        let (_, problems) = look(&mut collector, &instance, &managers).await;
+        assert_eq!(problems, 1);
+        drop(leave);
+        somebody.join().unwrap();
+        assert_eq!(look(&mut collector, &instance, &managers).await.1, 0);
+    }
+}
