@@ -60,23 +60,25 @@ impl<T: Send + 'static> Aside<T> {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
+
+    /// Begins work that ends with a 1 when it is told to, and is given up on; answers with the stage that was reached.
+    async fn give_up_on(aside: &Aside<u32>, told: Receiver<()>) -> Stage {
+        let mut stage = Stage::Connect;
+        let work = aside.join_or(&mut stage, Stage::Lookup, move || {
+            let _ = told.recv();
+            1
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(10), work).await.is_err());
+        stage
+    }
 
     #[tokio::test]
     async fn work_that_goes_on_is_joined_and_not_begun_again() {
         let aside: Aside<u32> = Aside::new();
         let (tell, told) = channel::<()>();
-        let mut stage = Stage::Connect;
-        let given_up = tokio::time::timeout(
-            Duration::from_millis(10),
-            aside.join_or(&mut stage, Stage::Lookup, move || {
-                let _ = told.recv();
-                1
-            }),
-        );
-        assert!(given_up.await.is_err());
-        assert_eq!(stage, Stage::Lookup);
+        assert_eq!(give_up_on(&aside, told).await, Stage::Lookup);
         let mut stage = Stage::Connect;
         let mut second = std::pin::pin!(aside.join_or(&mut stage, Stage::Lookup, || 2));
         // It waits for the first work before that is told to end.
@@ -91,19 +93,12 @@ mod tests {
     async fn what_ended_while_nobody_waited_is_not_told_later() {
         let aside: Aside<u32> = Aside::new();
         let (tell, told) = channel::<()>();
-        let mut stage = Stage::Connect;
-        let given_up = tokio::time::timeout(
-            Duration::from_millis(10),
-            aside.join_or(&mut stage, Stage::Lookup, move || {
-                let _ = told.recv();
-                1
-            }),
-        );
-        assert!(given_up.await.is_err());
+        give_up_on(&aside, told).await;
         drop(tell);
         while !aside.0.lock().await.as_ref().unwrap().is_finished() {
             tokio::task::yield_now().await;
         }
+        let mut stage = Stage::Connect;
         assert_eq!(aside.join_or(&mut stage, Stage::Lookup, || 2).await, Some(2));
     }
 }
