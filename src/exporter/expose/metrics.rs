@@ -13,7 +13,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::families::FAMILIES;
+use super::families;
 use super::family::{ExporterFacts, Family, Kind, Number, Sink};
 use crate::exporter::snapshot::Fleet;
 use crate::exporter::snapshot::activity::{TURN_BUCKETS, TurnDurations};
@@ -60,7 +60,7 @@ impl Exposition {
 
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for family in FAMILIES {
+        for family in families::all() {
             let mut probe = Probe { has_sample: false };
             self.visit(family, &mut probe);
             if !probe.has_sample {

@@ -1,6 +1,6 @@
 //! `docs/metrics.md`, made from the table of families so that it can not drift.
 
-use super::families::FAMILIES;
+use super::families;
 use super::family::{Family, Kind};
 
 /// The reference as Markdown: the content of `docs/metrics.md`.
@@ -14,7 +14,7 @@ pub fn markdown() -> String {
     ];
     for (title, belongs) in kinds {
         text.push_str(&format!("\n## {title}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n"));
-        for family in FAMILIES.iter().filter(|family| belongs(family)) {
+        for family in families::all().filter(|family| belongs(family)) {
             let kind = match family.kind {
                 Kind::Gauge => "gauge",
                 Kind::Counter => "counter",

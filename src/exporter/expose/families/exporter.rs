@@ -1,0 +1,38 @@
+//! The exporter itself.
+
+use super::put;
+use crate::exporter::expose::family::{ExporterFacts, Family, Number, counter, gauge, info};
+use crate::system::processes::Usage;
+
+pub(super) static FAMILIES: &[Family] = &[
+    info("hermes_exporter_build_info", &["version"], "The exporter's version")
+        .exporter(|_, sink| sink.sample(&[env!("CARGO_PKG_VERSION")], Number::Whole(1))),
+    gauge(
+        "hermes_exporter_config_last_reload_successful",
+        &[],
+        "1 when the last attempt to load the exporter's configuration succeeded",
+    )
+    .exporter(|facts, sink| facts.service.iter().for_each(|service| sink.sample(&[], service.is_config_loaded.into()))),
+    gauge(
+        "hermes_exporter_config_last_reload_success_timestamp_seconds",
+        &[],
+        "When the exporter's configuration in force was loaded",
+    )
+    .exporter(|facts, sink| facts.service.iter().for_each(|service| sink.sample(&[], service.config_loaded_at.into()))),
+    counter("process_cpu_seconds_total", &[], "Processor time of the exporter, user and system")
+        .exporter(|facts, sink| of_process(facts, |process| sink.sample(&[], process.cpu_seconds.into()))),
+    gauge("process_resident_memory_bytes", &[], "Resident memory of the exporter")
+        .exporter(|facts, sink| of_process(facts, |process| sink.sample(&[], process.memory_bytes.into()))),
+    gauge("process_open_fds", &[], "Open file descriptors of the exporter")
+        .exporter(|facts, sink| of_process(facts, |process| put(sink, &[], &process.open_fds.into()))),
+    gauge("process_threads", &[], "Threads of the exporter")
+        .exporter(|facts, sink| of_process(facts, |process| sink.sample(&[], process.threads.into()))),
+    gauge("process_start_time_seconds", &[], "When the exporter was started")
+        .exporter(|facts, sink| of_process(facts, |process| put(sink, &[], &process.start_time.into()))),
+];
+
+fn of_process(facts: &ExporterFacts, put: impl FnOnce(&Usage)) {
+    if let Some(process) = facts.service.as_ref().and_then(|service| service.process.as_ref()) {
+        put(process);
+    }
+}

@@ -1,0 +1,64 @@
+//! What is said of every instance: what it is, when and how it was looked at, and by which limits it is judged.
+
+use crate::exporter::expose::family::{Family, Number, Sink, gauge, info};
+use crate::exporter::snapshot::{CollectorRun, Label};
+
+pub(super) static FAMILIES: &[Family] = &[
+    info(
+        "hermes_instance_info",
+        &["user", "profile", "supervisor", "version", "source"],
+        "An installation: whose it is, its Hermes profile, who restarts its gateway, its Hermes version, and how it is looked at",
+    )
+    .instance(|snapshot, sink| {
+        let supervisor = snapshot.gateway.known().and_then(|gateway| gateway.supervisor.known().copied());
+        let version = snapshot.inventory.known().and_then(|inventory| inventory.version.known());
+        let identity = &snapshot.identity;
+        let labels = [
+            identity.user.as_str(),
+            identity.profile.as_str(),
+            supervisor.map_or("", |supervisor| supervisor.as_str()),
+            version.map_or("", Label::as_str),
+            identity.source.as_str(),
+        ];
+        sink.sample(&labels, Number::Whole(1));
+    }),
+    gauge("hermes_snapshot_timestamp_seconds", &[], "When the instance was looked at")
+        .instance(|snapshot, sink| sink.sample(&[], snapshot.taken_at.into())),
+    gauge(
+        "hermes_collector_success",
+        &["collector"],
+        "1 when a collector could tell everything it looks at, 0 when something is unknown",
+    )
+    .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_success(run, sink)))
+    .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_success(run, sink))),
+    gauge("hermes_collector_duration_seconds", &["collector"], "How long a collector took")
+        .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_duration(run, sink)))
+        .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_duration(run, sink))),
+    info(
+        "hermes_collector_failure_info",
+        &["collector", "reason"],
+        "Why something is unknown: timeout, permission, not_found, parse, io, bus, http, stale or unsupported",
+    )
+    .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_failures(run, sink)))
+    .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_failures(run, sink))),
+    gauge("hermes_threshold_seconds", &["threshold"], "The limit in force for the instance").instance(|snapshot, sink| {
+        sink.sample(&["gateway_heartbeat"], snapshot.thresholds.gateway_heartbeat_seconds.into());
+    }),
+];
+
+fn put_success(run: &CollectorRun, sink: &mut dyn Sink) {
+    sink.sample(&[&run.collector], run.problems.is_empty().into());
+}
+
+fn put_duration(run: &CollectorRun, sink: &mut dyn Sink) {
+    sink.sample(&[&run.collector], run.duration_seconds.into());
+}
+
+fn put_failures(run: &CollectorRun, sink: &mut dyn Sink) {
+    let mut reasons: Vec<_> = run.problems.iter().map(|problem| problem.reason).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for reason in reasons {
+        sink.sample(&[&run.collector, reason.as_str()], Number::Whole(1));
+    }
+}
