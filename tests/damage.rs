@@ -347,7 +347,7 @@ fn hostile_names_are_escaped_and_capped() {
     let tools = &of(&fleet, "vijay").activity.known().unwrap().tool_calls;
     assert!(tools.iter().count() <= 101);
     for format in [Format::OpenMetrics, Format::Text] {
-        let text = encode(&Exposition { fleet: fleet.clone(), exporter: None }, format).unwrap();
+        let text = encode(&Exposition::new(fleet.clone(), None), format).unwrap();
         assert!(text.lines().all(|line| line.starts_with('#') || line.starts_with("hermes_")), "one sample per line");
         assert_eq!(
             text.matches("# EOF").count(),

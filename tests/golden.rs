@@ -17,7 +17,7 @@ const CHANGING: [&str; 4] =
 
 fn exposition(format: Format) -> String {
     let fleet = Homes::unpack().look();
-    encode(&Exposition { fleet, exporter: Some(ExporterFacts { service: None }) }, format).unwrap()
+    encode(&Exposition::new(fleet, Some(ExporterFacts { service: None })), format).unwrap()
 }
 
 fn check(name: &str, format: Format) {
@@ -73,7 +73,7 @@ fn families_and_label_sets_are_unique_and_of_the_table() {
 fn nothing_personal_or_secret_is_exposed() {
     let fleet = Homes::unpack().look();
     let json = serde_json::to_string(&*fleet).unwrap();
-    let text = encode(&Exposition { fleet, exporter: None }, Format::Text).unwrap();
+    let text = encode(&Exposition::new(fleet, None), Format::Text).unwrap();
     for secret in [
         "FAKE",
         "not-a-secret",

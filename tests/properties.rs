@@ -38,7 +38,7 @@ fn with_tools(snapshot: &Snapshot, names: &[String]) -> Fleet {
     }
     let activity = Activity { tool_calls: Tally::capped(counts), ..Activity::default() };
     let snapshot = Snapshot { activity: Reading::Known(Arc::new(activity)), ..snapshot.clone() };
-    Fleet { instances: vec![Arc::new(snapshot)], ..Fleet::default() }
+    Fleet { instances: vec![Arc::new(snapshot.clone())], ..Fleet::at(snapshot.taken_at) }
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn any_name_comes_back_as_it_was_from_both_formats() {
                 activity.tool_calls.iter().map(|(label, count)| (label.to_string(), count)).collect()
             };
             for format in [Format::OpenMetrics, Format::Text] {
-                let text = encode(&Exposition { fleet: Arc::clone(&fleet), exporter: None }, format).unwrap();
+                let text = encode(&Exposition::new(Arc::clone(&fleet), None), format).unwrap();
                 let prefix = "hermes_tool_calls_total{instance=\"vijay\",tool=\"";
                 let found: Vec<_> = text
                     .split('\n')

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::config::default_thresholds;
 use super::instance::{CronJobLabel, Instance, S6_SCAN_DIRECTORY, UnitName, generated_units};
+use super::snapshot::Thresholds;
 use crate::system::users::{self, User};
 use crate::system::{files, processes};
 
@@ -127,7 +127,7 @@ impl Discovered {
             user: self.owner.clone(),
             env_keys: None,
             cron_job_label: CronJobLabel::Id,
-            thresholds: default_thresholds(),
+            thresholds: Thresholds::default(),
             units: generated_units(home, processes::is_supervised_by_s6()),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
             endpoints: Vec::new(),

@@ -130,7 +130,7 @@ pub(crate) mod tests {
             user: None,
             env_keys: None,
             cron_job_label: CronJobLabel::Id,
-            thresholds: Thresholds { gateway_heartbeat_seconds: 90.0 },
+            thresholds: Thresholds::default(),
             units: Vec::new(),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
             endpoints: Vec::new(),

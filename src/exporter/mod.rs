@@ -1,7 +1,7 @@
 //! The `hermes-exporter` program, in the direction data flows through it:
 //!
 //! ```text
-//! config -> instances -> collect (one room per collector) -> Snapshot -> expose (metrics | json | page)
+//! config -> instances -> collect (one room per collector) -> Snapshot -> findings -> expose (metrics | json | page)
 //! ```
 //!
 //! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
@@ -9,7 +9,8 @@
 //! * [`instance`]: one Hermes home to look at; [`endpoint`]: an address of it to ask; [`discovery`]: finding homes without a configuration.
 //! * [`collect`]: looking at a home, one collector per part of it, under a deadline.
 //! * [`snapshot`]: what was seen, typed and serialisable: the centre that everything else renders.
-//! * [`expose`]: renderings of Snapshots: Prometheus metrics, JSON, the page.
+//! * [`findings`]: what is wrong, judged from Snapshots.
+//! * [`expose`]: renderings of Snapshots and findings: Prometheus metrics, JSON, the page.
 //! * [`serve`]: the HTTP server around them; [`reload`]: changing the configuration under it.
 //! * [`demo`]: sample homes and a stand-in gateway, to try all of this without Hermes.
 
@@ -20,6 +21,7 @@ pub mod demo;
 pub mod discovery;
 pub mod endpoint;
 pub mod expose;
+pub mod findings;
 pub mod instance;
 pub mod reload;
 pub mod serve;

@@ -78,8 +78,8 @@ async fn metrics(State(service): State<Service>, RawQuery(query): RawQuery, head
     let exporter = selection.instances.is_empty().then(|| ExporterFacts { service: Some(service.reloader.facts()) });
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::of_accept(accept);
-    let exposition = Exposition { fleet, exporter };
-    let encoded = if exposition.fleet.instances.len() <= ENCODED_AT_ONCE {
+    let exposition = Exposition::new(fleet, exporter);
+    let encoded = if exposition.instances() <= ENCODED_AT_ONCE {
         Ok(encode(&exposition, format))
     } else {
         tokio::task::spawn_blocking(move || encode(&exposition, format)).await

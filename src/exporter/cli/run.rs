@@ -132,7 +132,7 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
         ScrapeFormat::Text => Format::Text,
         ScrapeFormat::Openmetrics => Format::OpenMetrics,
     };
-    let exposition = Exposition { fleet, exporter: Some(ExporterFacts { service: None }) };
+    let exposition = Exposition::new(fleet, Some(ExporterFacts { service: None }));
     let text = serve::encode(&exposition, format)
         .map_err(|error| CommandError::System { what: "encoding the metrics", source: std::io::Error::other(error) })?;
     match &arguments.output {

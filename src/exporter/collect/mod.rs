@@ -145,6 +145,8 @@ pub enum Part {
     Endpoints(Reading<Arc<snapshot::endpoints::Endpoints>>),
     Exposure(Reading<Arc<snapshot::exposure::Exposure>>),
     Guardrails(Reading<Arc<snapshot::guardrails::Guardrails>>),
+    Backups(Reading<Arc<snapshot::backups::Backups>>),
+    Logs(Reading<Arc<snapshot::logs::Logs>>),
 }
 
 impl Part {
@@ -162,6 +164,8 @@ impl Part {
             Part::Endpoints(reading) => snapshot.endpoints = reading,
             Part::Exposure(reading) => snapshot.exposure = reading,
             Part::Guardrails(reading) => snapshot.guardrails = reading,
+            Part::Backups(reading) => snapshot.backups = reading,
+            Part::Logs(reading) => snapshot.logs = reading,
         }
     }
 }

@@ -17,10 +17,6 @@ pub use error::ConfigError;
 
 use super::collect::COLLECTORS;
 use super::instance::Instance;
-use super::snapshot::Thresholds;
-
-/// A heartbeat is written every 30 s: after three that are missing, the loop does not run.
-const GATEWAY_HEARTBEAT: Duration = Duration::from_secs(90);
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,11 +73,6 @@ impl Config {
             }
         }
     }
-}
-
-/// The limits that are in force where nothing else is said.
-pub fn default_thresholds() -> Thresholds {
-    Thresholds { gateway_heartbeat_seconds: GATEWAY_HEARTBEAT.as_secs_f64() }
 }
 
 fn default_collectors() -> HashMap<&'static str, CollectorSettings> {

@@ -8,11 +8,11 @@ use serde_saphyr::{Location, Spanned};
 
 use super::error::{ConfigError, nearest};
 use super::raw::{RawCollector, RawConfig, RawDuration, RawInstance, RawThresholds, RawUnit};
-use super::{CollectorSettings, Config, MachineSettings, default_collectors, default_thresholds};
+use super::{CollectorSettings, Config, MachineSettings, default_collectors};
 use crate::exporter::collect::{COLLECTORS, entry};
 use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec, generated_units};
 use crate::exporter::snapshot::units::ManagerKind;
-use crate::exporter::snapshot::{OTHER, Thresholds};
+use crate::exporter::snapshot::{OTHER, Threshold, Thresholds};
 use crate::system::processes::is_supervised_by_s6;
 use crate::system::systemd;
 
@@ -27,7 +27,7 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
 pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigError> {
     let check = Check { path };
-    let thresholds = check.thresholds(&raw.thresholds, default_thresholds())?;
+    let thresholds = check.thresholds(&raw.thresholds, Thresholds::default())?;
     let env_keys = check.env_keys(raw.env_keys.as_deref())?;
     let collectors = check.collectors(&raw.collectors.0)?;
     let endpoints_limit = collectors.get("endpoints").map_or(Duration::ZERO, |settings| settings.timeout);
@@ -271,7 +271,7 @@ impl Check<'_> {
         let mut thresholds = otherwise;
         if let Some(limit) = &raw.gateway_heartbeat {
             let limit = self.duration(limit, "gateway_heartbeat", Duration::from_secs(1))?;
-            thresholds.gateway_heartbeat_seconds = limit.as_secs_f64();
+            thresholds.set(Threshold::GatewayHeartbeat, Some(limit.as_secs_f64()));
         }
         Ok(thresholds)
     }

@@ -2,6 +2,7 @@
 //!
 //! The families themselves are in [`super::families`].
 
+use crate::exporter::findings::Findings;
 use crate::exporter::snapshot::activity::TurnDurations;
 use crate::exporter::snapshot::{Fleet, Snapshot};
 use crate::system::processes::Usage;
@@ -80,6 +81,7 @@ pub struct ServiceFacts {
 }
 
 type OfInstance = fn(&Snapshot, &mut dyn Sink);
+type OfFindings = fn(&Findings, &mut dyn Sink);
 type OfHost = fn(&Fleet, &mut dyn Sink);
 type OfExporter = fn(&ExporterFacts, &mut dyn Sink);
 
@@ -95,6 +97,7 @@ pub struct Family {
     /// One line on what it means.
     pub help: &'static str,
     pub(super) of_instance: Option<OfInstance>,
+    pub(super) of_findings: Option<OfFindings>,
     pub(super) of_host: Option<OfHost>,
     pub(super) of_exporter: Option<OfExporter>,
 }
@@ -108,11 +111,15 @@ impl Family {
 
     /// Whether its samples say which instance they are of.
     pub fn is_of_instances(&self) -> bool {
-        self.of_instance.is_some()
+        self.of_instance.is_some() || self.of_findings.is_some()
     }
 
     pub(super) const fn instance(self, samples: OfInstance) -> Family {
         Family { of_instance: Some(samples), ..self }
+    }
+
+    pub(super) const fn findings(self, samples: OfFindings) -> Family {
+        Family { of_findings: Some(samples), ..self }
     }
 
     pub(super) const fn host(self, samples: OfHost) -> Family {
@@ -130,7 +137,7 @@ pub(super) const fn family(
     labels: &'static [&'static str],
     help: &'static str,
 ) -> Family {
-    Family { name, kind, labels, help, of_instance: None, of_host: None, of_exporter: None }
+    Family { name, kind, labels, help, of_instance: None, of_findings: None, of_host: None, of_exporter: None }
 }
 
 pub(super) const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {

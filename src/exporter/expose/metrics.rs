@@ -15,19 +15,31 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::families;
 use super::family::{ExporterFacts, Family, Kind, Number, Sink};
+use crate::exporter::findings::FleetFindings;
 use crate::exporter::snapshot::Fleet;
 use crate::exporter::snapshot::activity::{TURN_BUCKETS, TurnDurations};
 
 /// What is exposed in one response.
 #[derive(Debug, Clone)]
 pub struct Exposition {
-    /// What was seen.
-    pub fleet: Arc<Fleet>,
-    /// What the exporter knows of itself; `None` where only instances were asked for.
-    pub exporter: Option<ExporterFacts>,
+    fleet: Arc<Fleet>,
+    findings: Arc<FleetFindings>,
+    exporter: Option<ExporterFacts>,
 }
 
 impl Exposition {
+    /// The exposition of what was seen, and of what the exporter knows of itself; `None` where only instances were asked
+    /// for.
+    pub fn new(fleet: Arc<Fleet>, exporter: Option<ExporterFacts>) -> Exposition {
+        let findings = Arc::new(FleetFindings::of(&fleet));
+        Exposition { fleet, findings, exporter }
+    }
+
+    /// How many instances are in it.
+    pub fn instances(&self) -> usize {
+        self.fleet.instances.len()
+    }
+
     /// The exposition in OpenMetrics 1.0.
     pub fn to_openmetrics(&self) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
@@ -47,6 +59,17 @@ impl Exposition {
                     return;
                 }
             }
+        }
+        if let Some(samples) = family.of_findings {
+            for (snapshot, findings) in self.fleet.instances.iter().zip(&self.findings.instances) {
+                sink.of_instance(Some(&snapshot.identity.name));
+                samples(findings, sink);
+                if sink.has_enough() {
+                    return;
+                }
+            }
+            sink.of_instance(None);
+            samples(&self.findings.machine, sink);
         }
         sink.of_instance(None);
         if let Some(samples) = family.of_host {

@@ -11,6 +11,7 @@
 //! ([`super::expose`]).
 
 pub mod activity;
+pub mod backups;
 pub mod credentials;
 pub mod cron;
 pub mod endpoints;
@@ -21,8 +22,10 @@ pub mod home;
 pub mod host;
 pub mod inventory;
 mod label;
+pub mod logs;
 pub mod sessions;
 pub mod tailscale;
+pub mod thresholds;
 pub mod units;
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use label::{Label, MOST_ENTRIES, OTHER, Tally, cap};
+pub use thresholds::{Threshold, Thresholds};
 
 use crate::system::time::Timestamp;
 
@@ -99,6 +103,15 @@ impl<T> Reading<T> {
         }
     }
 
+    /// The same reading of a borrowed value.
+    pub fn as_ref(&self) -> Reading<&T> {
+        match self {
+            Reading::Known(value) => Reading::Known(value),
+            Reading::Absent => Reading::Absent,
+            Reading::Unknown(reason) => Reading::Unknown(*reason),
+        }
+    }
+
     /// The same reading of another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
         match self {
@@ -142,6 +155,9 @@ pub struct CollectorRun {
     pub duration_seconds: f64,
     /// What it could not tell; empty when it succeeded.
     pub problems: Vec<Problem>,
+    /// Since when it has not told everything at any look, as far as the exporter has watched.
+    #[serde(default)]
+    pub failing_since: Option<Timestamp>,
 }
 
 /// Where a Snapshot comes from.
@@ -150,6 +166,8 @@ pub struct CollectorRun {
 pub enum Source {
     /// This exporter looked at the home itself.
     Local,
+    /// The installation's own exporter looked, and wrote down what it saw.
+    Report,
 }
 
 impl Source {
@@ -157,6 +175,7 @@ impl Source {
     pub fn as_str(self) -> &'static str {
         match self {
             Source::Local => "local",
+            Source::Report => "report",
         }
     }
 }
@@ -174,13 +193,6 @@ pub struct Identity {
     pub source: Source,
 }
 
-/// The limits that are in force for an instance, so that whoever judges it judges by the same.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Thresholds {
-    /// A heartbeat older than this belongs to a frozen gateway.
-    pub gateway_heartbeat_seconds: f64,
-}
-
 /// What one look at one instance found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -191,7 +203,11 @@ pub struct Snapshot {
     /// When it was looked at.
     pub taken_at: Timestamp,
     /// The limits in force.
+    #[serde(default)]
     pub thresholds: Thresholds,
+    /// Findings that are not to be made of this instance.
+    #[serde(default)]
+    pub ignored_findings: Vec<Label>,
     /// How each collector fared, in the order of the table of collectors.
     pub collectors: Vec<CollectorRun>,
     /// The gateway process and its platforms.
@@ -227,11 +243,19 @@ pub struct Snapshot {
     /// Safety settings and file modes.
     #[serde(default)]
     pub guardrails: Reading<Arc<guardrails::Guardrails>>,
+    /// The repositories that it is backed up to, and the proofs that they can be used.
+    #[serde(default)]
+    pub backups: Reading<Arc<backups::Backups>>,
+    /// Lines of its logs, counted.
+    #[serde(default)]
+    pub logs: Reading<Arc<logs::Logs>>,
 }
 
 /// One look at the whole fleet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fleet {
+    /// When it was looked at.
+    pub taken_at: Timestamp,
     /// Every instance that was looked at, in the order of the configuration.
     pub instances: Vec<Arc<Snapshot>>,
     /// The machine the exporter runs on.
@@ -242,6 +266,19 @@ pub struct Fleet {
     /// How the collectors of the machine fared, those that were asked, in the order of the table of collectors.
     #[serde(default)]
     pub machine_runs: Vec<CollectorRun>,
+}
+
+impl Fleet {
+    /// A fleet of which nothing is known yet.
+    pub fn at(taken_at: Timestamp) -> Fleet {
+        Fleet {
+            taken_at,
+            instances: Vec::new(),
+            host: Reading::Absent,
+            tailscale: Reading::Absent,
+            machine_runs: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]

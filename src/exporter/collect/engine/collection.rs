@@ -159,7 +159,7 @@ impl Collection {
     fn assemble(&self, selection: &Selection) -> Arc<Fleet> {
         let asked = self.runs.iter().filter(|run| selection.has_instance(&run.station.instance.name));
         let instances = asked.filter_map(|run| run.snapshot(self.now, selection)).collect();
-        let mut fleet = Fleet { instances, ..Fleet::default() };
+        let mut fleet = Fleet { instances, ..Fleet::at(self.now) };
         for cell in &self.machine {
             cell.put_into(&mut fleet, selection);
         }
@@ -508,6 +508,7 @@ impl<P> Answer<P> {
             collector: collector.to_owned(),
             duration_seconds: self.took.as_secs_f64(),
             problems: self.problems.clone(),
+            failing_since: None,
         }
     }
 }
@@ -546,6 +547,7 @@ impl Run {
             identity: station.identity(),
             taken_at: now,
             thresholds: station.instance.thresholds,
+            ignored_findings: Vec::new(),
             collectors: Vec::with_capacity(asked.len()),
             gateway: Reading::Absent,
             sessions: Reading::Absent,
@@ -558,6 +560,8 @@ impl Run {
             endpoints: Reading::Absent,
             exposure: Reading::Absent,
             guardrails: Reading::Absent,
+            backups: Reading::Absent,
+            logs: Reading::Absent,
         };
         for index in asked {
             let (slot, cell) = (self.slot(index), &self.cells[index]);

@@ -125,6 +125,7 @@ mod tests {
     use super::*;
     use crate::exporter::collect::MachineAnswering;
     use crate::exporter::snapshot::Reading;
+    use crate::system::time::Timestamp;
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
@@ -160,7 +161,7 @@ mod tests {
 
     async fn look(machine: &Machine) -> Fleet {
         let selection = Selection::default();
-        let mut fleet = Fleet::default();
+        let mut fleet = Fleet::at(Timestamp::now());
         for cell in machine.cells(&selection) {
             cell.fill().await;
             cell.put_into(&mut fleet, &selection);
@@ -188,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn a_look_that_does_not_wait_finds_a_timeout() {
         let (machine, selection) = (machine(Scripted::Answers), Selection::default());
-        let mut fleet = Fleet::default();
+        let mut fleet = Fleet::at(Timestamp::now());
         machine.cells(&selection)[0].put_into(&mut fleet, &selection);
         assert_eq!(fleet.host, Reading::Unknown(Reason::Timeout));
         let of_an_instance = Selection { instances: BTreeSet::from(["a".to_owned()]), ..Selection::default() };

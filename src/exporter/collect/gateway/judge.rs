@@ -46,7 +46,7 @@ pub(super) enum Pulse {
 
 impl Pulse {
     pub(super) fn of(beat: &Heartbeat, liveness: &Liveness, look: &Look<'_>) -> Pulse {
-        let limit = look.instance.thresholds.gateway_heartbeat_seconds;
+        let limit = look.instance.thresholds.gateway_heartbeat_seconds();
         if let Liveness::Alive(process) = liveness {
             let age = process.age().as_secs_f64();
             // Clocks of processes and of files differ by a tick.

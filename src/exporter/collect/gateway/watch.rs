@@ -121,7 +121,7 @@ impl HomeWatch {
 
         let claims = [pid.known().copied(), state.known().and_then(|state| state.process)];
         let beat = heartbeat.known();
-        let limit = look.instance.thresholds.gateway_heartbeat_seconds;
+        let limit = look.instance.thresholds.gateway_heartbeat_seconds();
         let fresh_beat = beat.map(|beat| beat.at).filter(|at| look.now.seconds_since(*at) <= limit);
         let visible = process::liveness(look, &claims, &mut self.lock, fresh_beat, &serving);
         let liveness = self.pulse_watch.see(visible, beat, look.now, limit);

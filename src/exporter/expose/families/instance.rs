@@ -1,6 +1,9 @@
 //! What is said of every instance: what it is, when and how it was looked at, and by which limits it is judged.
 
+use super::put;
 use crate::exporter::expose::family::{Family, Number, Sink, gauge, info};
+use crate::exporter::snapshot::Snapshot;
+use crate::exporter::snapshot::thresholds::Measure;
 use crate::exporter::snapshot::{CollectorRun, Label};
 
 pub(super) static FAMILIES: &[Family] = &[
@@ -41,9 +44,12 @@ pub(super) static FAMILIES: &[Family] = &[
     )
     .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_failures(run, sink)))
     .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_failures(run, sink))),
-    gauge("hermes_threshold_seconds", &["threshold"], "The limit in force for the instance").instance(|snapshot, sink| {
-        sink.sample(&["gateway_heartbeat"], snapshot.thresholds.gateway_heartbeat_seconds.into());
-    }),
+    gauge("hermes_threshold_seconds", &["threshold"], "The limit in force for the instance; none where it is switched off")
+        .instance(|snapshot, sink| put_thresholds(snapshot, Measure::Seconds, sink)),
+    gauge("hermes_threshold_ratio", &["threshold"], "The limit in force for the instance, as a part of a whole; none where it is switched off")
+        .instance(|snapshot, sink| put_thresholds(snapshot, Measure::Ratio, sink)),
+    gauge("hermes_threshold_count", &["threshold"], "The limit in force for the instance, as a number of things; none where it is switched off")
+        .instance(|snapshot, sink| put_thresholds(snapshot, Measure::Count, sink)),
 ];
 
 fn put_success(run: &CollectorRun, sink: &mut dyn Sink) {
@@ -60,5 +66,11 @@ fn put_failures(run: &CollectorRun, sink: &mut dyn Sink) {
     reasons.dedup();
     for reason in reasons {
         sink.sample(&[&run.collector, reason.as_str()], Number::Whole(1));
+    }
+}
+
+fn put_thresholds(snapshot: &Snapshot, measure: Measure, sink: &mut dyn Sink) {
+    for (threshold, limit) in snapshot.thresholds.iter().filter(|(threshold, _)| threshold.measure() == measure) {
+        put(sink, &[threshold.as_str()], &limit.into());
     }
 }

@@ -8,6 +8,7 @@ mod cron;
 mod endpoints;
 mod exporter;
 mod exposure;
+mod findings;
 mod gateway;
 mod home;
 mod host;
@@ -25,6 +26,7 @@ use crate::exporter::snapshot::{Label, Reading, Tally};
 /// The parts, in the order in which they are exposed and documented.
 static PARTS: &[&[Family]] = &[
     instance::FAMILIES,
+    findings::FAMILIES,
     gateway::FAMILIES,
     units::FAMILIES,
     sessions::FAMILIES,
@@ -104,8 +106,13 @@ mod tests {
                     family.name
                 );
             }
-            let sources = [family.of_instance.is_some(), family.of_exporter.is_some()];
-            assert!(sources.contains(&true) || family.of_host.is_some(), "{} has no samples", family.name);
+            let sources = [
+                family.of_instance.is_some(),
+                family.of_findings.is_some(),
+                family.of_host.is_some(),
+                family.of_exporter.is_some(),
+            ];
+            assert!(sources.contains(&true), "{} has no samples", family.name);
         }
     }
 }

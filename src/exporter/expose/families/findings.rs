@@ -1,0 +1,29 @@
+//! What is wrong, as `check` and the page say it.
+
+use crate::exporter::expose::family::{Family, Number, gauge, info};
+use crate::exporter::findings::Severity;
+use crate::exporter::snapshot::Label;
+
+pub(super) static FAMILIES: &[Family] = &[
+    gauge(
+        "hermes_findings",
+        &["severity"],
+        "What is wrong, counted by severity: info, warning and critical; of the machine without an instance",
+    )
+    .findings(|findings, sink| {
+        for severity in Severity::ALL {
+            sink.sample(&[severity.as_str()], findings.count(severity).into());
+        }
+    }),
+    info(
+        "hermes_finding_info",
+        &["finding", "severity", "subject"],
+        "Something that is wrong: which finding, how bad, and which unit, repository, token or job it is about",
+    )
+    .findings(|findings, sink| {
+        for finding in &findings.found {
+            let subject = finding.subject.as_ref().map_or("", Label::as_str);
+            sink.sample(&[finding.code.as_str(), finding.severity.as_str(), subject], Number::Whole(1));
+        }
+    }),
+];
