@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use hermes_exporter::exporter::expose::metrics::Exposition;
 use hermes_exporter::exporter::expose::text::Format;
-use hermes_exporter::exporter::serve::encode;
 use hermes_exporter::exporter::snapshot::gateway::GatewayState;
 use hermes_exporter::exporter::snapshot::{Label, Problem, Reading, Reason, Snapshot};
 use rusqlite::Connection;
@@ -347,7 +346,7 @@ fn hostile_names_are_escaped_and_capped() {
     let tools = &of(&fleet, "vijay").activity.known().unwrap().tool_calls;
     assert!(tools.iter().count() <= 101);
     for format in [Format::OpenMetrics, Format::Text] {
-        let text = encode(&Exposition::new(fleet.clone(), None), format).unwrap();
+        let text = Exposition::new(fleet.clone(), None).encode(format).unwrap();
         assert!(text.lines().all(|line| line.starts_with('#') || line.starts_with("hermes_")), "one sample per line");
         assert_eq!(
             text.matches("# EOF").count(),

@@ -7,7 +7,6 @@ use hermes_exporter::exporter::expose::families;
 use hermes_exporter::exporter::expose::family::ExporterFacts;
 use hermes_exporter::exporter::expose::metrics::Exposition;
 use hermes_exporter::exporter::expose::text::Format;
-use hermes_exporter::exporter::serve::encode;
 
 use crate::homes::Homes;
 
@@ -17,7 +16,7 @@ const CHANGING: [&str; 4] =
 
 fn exposition(format: Format) -> String {
     let fleet = Homes::unpack().look();
-    encode(&Exposition::new(fleet, Some(ExporterFacts { service: None })), format).unwrap()
+    Exposition::new(fleet, Some(ExporterFacts { service: None })).encode(format).unwrap()
 }
 
 fn check(name: &str, format: Format) {
@@ -73,7 +72,7 @@ fn families_and_label_sets_are_unique_and_of_the_table() {
 fn nothing_personal_or_secret_is_exposed() {
     let fleet = Homes::unpack().look();
     let json = serde_json::to_string(&*fleet).unwrap();
-    let text = encode(&Exposition::new(fleet, None), Format::Text).unwrap();
+    let text = Exposition::new(fleet, None).encode(Format::Text).unwrap();
     for secret in [
         "FAKE",
         "not-a-secret",

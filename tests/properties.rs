@@ -7,7 +7,6 @@ use std::sync::Arc;
 use hermes_exporter::exporter::config::Config;
 use hermes_exporter::exporter::expose::metrics::Exposition;
 use hermes_exporter::exporter::expose::text::Format;
-use hermes_exporter::exporter::serve::encode;
 use hermes_exporter::exporter::snapshot::activity::Activity;
 use hermes_exporter::exporter::snapshot::{Fleet, Label, Reading, Snapshot, Tally};
 use hermes_exporter::system::time::Timestamp;
@@ -54,7 +53,7 @@ fn any_name_comes_back_as_it_was_from_both_formats() {
                 activity.tool_calls.iter().map(|(label, count)| (label.to_string(), count)).collect()
             };
             for format in [Format::OpenMetrics, Format::Text] {
-                let text = encode(&Exposition::new(Arc::clone(&fleet), None), format).unwrap();
+                let text = Exposition::new(Arc::clone(&fleet), None).encode(format).unwrap();
                 let prefix = "hermes_tool_calls_total{instance=\"vijay\",tool=\"";
                 let found: Vec<_> = text
                     .split('\n')

@@ -29,7 +29,7 @@ use super::collect::{COLLECTORS, Entry, Scope, entry};
 use super::expose::family::ExporterFacts;
 use super::expose::metrics::Exposition;
 use super::expose::page;
-use super::expose::text::{self, Format};
+use super::expose::text::Format;
 use super::reload::Reloader;
 use super::snapshot::Fleet;
 
@@ -80,9 +80,9 @@ async fn metrics(State(service): State<Service>, RawQuery(query): RawQuery, head
     let format = Format::of_accept(accept);
     let exposition = Exposition::new(fleet, exporter);
     let encoded = if exposition.instances() <= ENCODED_AT_ONCE {
-        Ok(encode(&exposition, format))
+        Ok(exposition.encode(format))
     } else {
-        tokio::task::spawn_blocking(move || encode(&exposition, format)).await
+        tokio::task::spawn_blocking(move || exposition.encode(format)).await
     };
     match encoded {
         Ok(Ok(body)) => ([(header::CONTENT_TYPE, format.content_type())], body).into_response(),
@@ -90,15 +90,6 @@ async fn metrics(State(service): State<Service>, RawQuery(query): RawQuery, head
             (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be encoded\n").into_response()
         }
     }
-}
-
-/// The exposition in a format.
-pub fn encode(exposition: &Exposition, format: Format) -> Result<String, std::fmt::Error> {
-    let openmetrics = exposition.to_openmetrics()?;
-    Ok(match format {
-        Format::OpenMetrics => openmetrics,
-        Format::Text => text::from_openmetrics(&openmetrics),
-    })
 }
 
 async fn first_page(State(service): State<Service>, headers: HeaderMap) -> Response {

@@ -133,7 +133,8 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
         ScrapeFormat::Openmetrics => Format::OpenMetrics,
     };
     let exposition = Exposition::new(fleet, Some(ExporterFacts { service: None }));
-    let text = serve::encode(&exposition, format)
+    let text = exposition
+        .encode(format)
         .map_err(|error| CommandError::System { what: "encoding the metrics", source: std::io::Error::other(error) })?;
     match &arguments.output {
         None => print(&text),

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::families;
 use super::family::{ExporterFacts, Family, Kind, Number, Sink};
+use super::text::{Format, TextWriter};
 use crate::exporter::findings::FleetFindings;
 use crate::exporter::snapshot::Fleet;
 use crate::exporter::snapshot::activity::{TURN_BUCKETS, TurnDurations};
@@ -40,14 +41,24 @@ impl Exposition {
         self.fleet.instances.len()
     }
 
-    /// The exposition in OpenMetrics 1.0.
-    pub fn to_openmetrics(&self) -> Result<String, fmt::Error> {
+    /// The exposition in a format.
+    pub fn encode(&self, format: Format) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self.clone()));
-        // About 130 series of 100 bytes per home.
-        let mut text = String::with_capacity(self.fleet.instances.len() * 16 * 1024 + 8 * 1024);
-        prometheus_client::encoding::text::encode(&mut text, &registry)?;
-        Ok(text)
+        // About 160 series of 100 bytes per home.
+        let size = self.fleet.instances.len() * 18 * 1024 + 8 * 1024;
+        match format {
+            Format::OpenMetrics => {
+                let mut text = String::with_capacity(size);
+                prometheus_client::encoding::text::encode(&mut text, &registry)?;
+                Ok(text)
+            }
+            Format::Text => {
+                let mut writer = TextWriter::with_capacity(size);
+                prometheus_client::encoding::text::encode(&mut writer, &registry)?;
+                Ok(writer.into_text())
+            }
+        }
     }
 
     fn visit<'s>(&'s self, family: &Family, sink: &mut impl InstanceSink<'s>) {

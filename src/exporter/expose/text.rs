@@ -3,6 +3,8 @@
 //! prometheus-client writes OpenMetrics alone. Text 0.0.4 is what `promtool check metrics`, node_exporter's
 //! textfile collector and people in a browser read; Prometheus itself asks for OpenMetrics first.
 
+use std::fmt;
+
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -49,31 +51,86 @@ impl Format {
     }
 }
 
-/// Text 0.0.4 from OpenMetrics text.
+/// Takes OpenMetrics text, in pieces as they come, and makes text 0.0.4 of it, so that a large exposition is never there
+/// twice.
 ///
 /// The older format has no units, no end mark and no `info`, and its family names are those of the samples.
-pub fn from_openmetrics(openmetrics: &str) -> String {
-    let mut text = String::with_capacity(openmetrics.len());
-    let mut help: Option<(&str, &str)> = None;
-    for line in openmetrics.lines() {
-        if let Some(named) = line.strip_prefix("# HELP ") {
-            help = named.split_once(' ');
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|typed| typed.split_once(' ')) {
+#[derive(Debug, Default)]
+pub struct TextWriter {
+    text: String,
+    /// What the line is that is being written.
+    line: Line,
+    /// The line about a family that is being written, without its first mark.
+    about: String,
+    /// The last help, which stands before the type that its name depends on.
+    help: String,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    #[default]
+    NotBegun,
+    /// About a family: it begins with `#`, which no sample does.
+    AboutFamily,
+    Sample,
+}
+
+impl TextWriter {
+    /// A writer with room for this many bytes.
+    pub fn with_capacity(bytes: usize) -> TextWriter {
+        TextWriter { text: String::with_capacity(bytes), ..TextWriter::default() }
+    }
+
+    /// The text that was made.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    fn end_line_about_family(&mut self) {
+        let about = std::mem::take(&mut self.about);
+        if let Some((_, help)) = about.strip_prefix("# HELP ").and_then(|named| named.split_once(' ')) {
+            self.help.clear();
+            self.help.push_str(help);
+        } else if let Some((name, kind)) = about.strip_prefix("# TYPE ").and_then(|typed| typed.split_once(' ')) {
             let (suffix, kind) = match kind {
                 "counter" => ("_total", "counter"),
                 "info" => ("_info", "gauge"),
                 "unknown" => ("", "untyped"),
                 other => ("", other),
             };
-            if let Some((_, help)) = help.take() {
-                push_line(&mut text, &["# HELP ", name, suffix, " ", help]);
+            let help = std::mem::take(&mut self.help);
+            if !help.is_empty() {
+                push_line(&mut self.text, &["# HELP ", name, suffix, " ", &help]);
             }
-            push_line(&mut text, &["# TYPE ", name, suffix, " ", kind]);
-        } else if !line.starts_with("# UNIT ") && line != "# EOF" {
-            push_line(&mut text, &[line]);
+            push_line(&mut self.text, &["# TYPE ", name, suffix, " ", kind]);
+        } else if !about.starts_with("# UNIT ") && about != "# EOF" {
+            push_line(&mut self.text, &[&about]);
         }
     }
-    text
+}
+
+impl fmt::Write for TextWriter {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        for part in piece.split_inclusive('\n') {
+            if self.line == Line::NotBegun {
+                self.line = if part.starts_with('#') { Line::AboutFamily } else { Line::Sample };
+            }
+            let is_whole = part.ends_with('\n');
+            match self.line {
+                Line::AboutFamily => {
+                    self.about.push_str(part.trim_end_matches('\n'));
+                    if is_whole {
+                        self.end_line_about_family();
+                    }
+                }
+                Line::Sample | Line::NotBegun => self.text.push_str(part),
+            }
+            if is_whole {
+                self.line = Line::NotBegun;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn push_line(text: &mut String, parts: &[&str]) {
@@ -83,6 +140,8 @@ fn push_line(text: &mut String, parts: &[&str]) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -132,6 +191,12 @@ a_build_info{version=\"1\"} 1
 # TYPE a_age_seconds gauge
 a_age_seconds 1.5
 ";
-        assert_eq!(from_openmetrics(openmetrics), text);
+        for length in [1, 2, 7, openmetrics.len()] {
+            let mut writer = TextWriter::default();
+            for piece in openmetrics.as_bytes().chunks(length) {
+                writer.write_str(str::from_utf8(piece).unwrap()).unwrap();
+            }
+            assert_eq!(writer.into_text(), text, "in pieces of {length}");
+        }
     }
 }
