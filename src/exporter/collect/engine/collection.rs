@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::health::Health;
 use super::machine::Cell;
 use super::{Crew, Selection, Slot, Station, Work};
 use crate::exporter::collect::exposure::Sockets;
@@ -69,6 +70,7 @@ impl Collection {
                 }
             }
             Run {
+                now,
                 station: Arc::clone(station),
                 cells: selected.iter().map(|_| OnceLock::new()).collect(),
                 selected,
@@ -81,7 +83,7 @@ impl Collection {
         // Who asks for the host alone asks for no instance.
         let is_asked = |run: &Run| selection.collectors.is_empty() || !run.cells.is_empty();
         let runs: Vec<_> = stations.map(run).filter(is_asked).collect();
-        let machine = crew.machine.cells(selection);
+        let machine = crew.machine.cells(now, selection);
         let shares = shares(&runs);
         let seats = shares.len().min(crew.most_runners);
         let is_anyone_asked = runs.iter().any(|run| !run.asked.is_empty());
@@ -367,7 +369,7 @@ impl Collection {
             background: &run.station.background,
         };
         let part = collector.collect(&look, &mut problems);
-        Answer { part, problems: problems.into_sorted(), took: since.elapsed() }
+        Answer::of(part, problems, since.elapsed())
     }
 }
 
@@ -421,7 +423,7 @@ impl Collection {
         };
         let took = since.elapsed();
         let answer = match part {
-            Some(part) => Answer { part, problems: problems.into_sorted(), took },
+            Some(part) => Answer::of(part, problems, took),
             None => unanswered(slot, slot.name, Reason::Timeout, took),
         };
         run.fill(cell, answer);
@@ -477,6 +479,8 @@ fn shares(runs: &[Run]) -> Vec<Share> {
 /// One look at one instance.
 #[derive(Debug)]
 struct Run {
+    /// The moment of the look.
+    now: Timestamp,
     station: Arc<Station>,
     /// The slots that are asked, and for each the cell that its answer goes to.
     selected: Vec<usize>,
@@ -495,12 +499,30 @@ pub(super) struct Answer<P = Part> {
     pub(super) part: P,
     pub(super) problems: Vec<Problem>,
     pub(super) took: Duration,
+    /// Since when there have been problems at every look; filled where the answer is.
+    failing_since: Option<Timestamp>,
 }
 
 impl<P> Answer<P> {
+    /// What it has told, with what it could not.
+    pub(super) fn of(part: P, problems: Problems, took: Duration) -> Answer<P> {
+        Answer { part, problems: problems.into_sorted(), took, failing_since: None }
+    }
+
     /// Where it has not answered: everything is unknown, for the reason that is noted of the subject.
     pub(super) fn none(unknown: fn(Reason) -> P, subject: &str, reason: Reason, took: Duration) -> Answer<P> {
-        Answer { part: unknown(reason), problems: vec![Problem { reason, subject: subject.to_owned() }], took }
+        let problems = vec![Problem { reason, subject: subject.to_owned() }];
+        Answer { part: unknown(reason), problems, took, failing_since: None }
+    }
+
+    /// The same answer, with what it means for the health of its collector.
+    pub(super) fn noted(self, health: &Health, instance: Option<&str>, collector: &str, now: Timestamp) -> Answer<P> {
+        Answer { failing_since: health.note(instance, collector, &self.problems, now), ..self }
+    }
+
+    /// The same answer, of a collector that has not given its own yet.
+    pub(super) fn provisional(self, health: &Health, now: Timestamp) -> Answer<P> {
+        Answer { failing_since: Some(health.failing_since_or(now)), ..self }
     }
 
     pub(super) fn run_of(&self, collector: &str) -> CollectorRun {
@@ -508,7 +530,7 @@ impl<P> Answer<P> {
             collector: collector.to_owned(),
             duration_seconds: self.took.as_secs_f64(),
             problems: self.problems.clone(),
-            failing_since: None,
+            failing_since: self.failing_since,
         }
     }
 }
@@ -525,13 +547,13 @@ impl Run {
 
     /// Fills a cell, unless it has been filled meanwhile.
     fn fill(&self, cell: usize, answer: Answer) -> bool {
-        let problems = answer.problems.clone();
-        if self.cells[cell].set(answer).is_err() {
-            return false;
-        }
-        let slot = self.slot(cell);
-        note_change(&slot.last_problems, Some(&self.station.instance.name), slot.name, &problems);
-        true
+        let mut is_first = false;
+        self.cells[cell].get_or_init(|| {
+            is_first = true;
+            let slot = self.slot(cell);
+            answer.noted(&slot.health, Some(&self.station.instance.name), slot.name, self.now)
+        });
+        is_first
     }
 
     /// What has been seen of the selected collectors; `None` where none of them is about instances.
@@ -569,7 +591,7 @@ impl Run {
             let answer = match cell.get() {
                 Some(answer) => answer,
                 None => {
-                    late = unanswered(slot, slot.name, Reason::Timeout, Duration::ZERO);
+                    late = unanswered(slot, slot.name, Reason::Timeout, Duration::ZERO).provisional(&slot.health, now);
                     &late
                 }
             };
@@ -582,20 +604,4 @@ impl Run {
 
 fn unanswered(slot: &Slot, subject: &str, reason: Reason, took: Duration) -> Answer {
     Answer::none(slot.unknown, subject, reason, took)
-}
-
-/// Says so in the log when a collector begins to fail, fails for another reason, or recovers.
-pub(super) fn note_change(last: &Mutex<Vec<Problem>>, instance: Option<&str>, collector: &str, problems: &[Problem]) {
-    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    if *last == problems {
-        return;
-    }
-    if problems.is_empty() {
-        tracing::info!(instance, collector, "Everything can be told again.");
-    }
-    for problem in problems {
-        let (subject, reason) = (&problem.subject, problem.reason.as_str());
-        tracing::warn!(instance, collector, subject, reason, "Something can not be told.");
-    }
-    *last = problems.to_vec();
 }

@@ -1,14 +1,16 @@
 //! The collectors of the machine: one of each for the whole fleet, each a task of its own in every look.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::Selection;
-use super::collection::{Answer, note_change};
+use super::collection::Answer;
+use super::health::Health;
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::collect::{COLLECTORS, Entry, MachineCollector, MachinePart, Scope};
 use crate::exporter::config::{Config, MachineSettings};
-use crate::exporter::snapshot::{Fleet, Problem, Reason};
+use crate::exporter::snapshot::{Fleet, Reason};
+use crate::system::time::Timestamp;
 
 /// The collectors of the machine, with what they remember from look to look.
 #[derive(Debug)]
@@ -22,8 +24,8 @@ struct Slot {
     timeout: Duration,
     unknown: fn(Reason) -> MachinePart,
     collector: Arc<tokio::sync::Mutex<Box<dyn MachineCollector>>>,
-    /// What it could not tell the last time; goes on with the collector.
-    last_problems: Arc<Mutex<Vec<Problem>>>,
+    /// Goes on with the collector.
+    health: Arc<Health>,
 }
 
 impl std::fmt::Debug for Slot {
@@ -52,22 +54,24 @@ impl Machine {
                     Some(kept) => Arc::clone(&kept.collector),
                     None => Arc::new(tokio::sync::Mutex::new(build(&config.machine))),
                 },
-                last_problems: kept.map(|kept| Arc::clone(&kept.last_problems)).unwrap_or_default(),
+                health: kept.map(|kept| Arc::clone(&kept.health)).unwrap_or_default(),
             }))
         };
         Machine { settings: config.machine.clone(), slots: COLLECTORS.iter().filter_map(slot).collect() }
     }
 
     /// What a look at `selection` has to fill.
-    pub(super) fn cells(&self, selection: &Selection) -> Vec<Cell> {
+    pub(super) fn cells(&self, now: Timestamp, selection: &Selection) -> Vec<Cell> {
         let asked = self.slots.iter().filter(|slot| selection.asks_machine(slot.name));
-        asked.map(|slot| Cell { slot: Arc::clone(slot), answer: OnceLock::new() }).collect()
+        asked.map(|slot| Cell { now, slot: Arc::clone(slot), answer: OnceLock::new() }).collect()
     }
 }
 
 /// What one collector of the machine has found in one look.
 #[derive(Debug)]
 pub(super) struct Cell {
+    /// The moment of the look.
+    now: Timestamp,
     slot: Arc<Slot>,
     answer: OnceLock<Answer<MachinePart>>,
 }
@@ -86,8 +90,7 @@ impl Cell {
             );
             self.slot.unanswered(Reason::Io, started.elapsed())
         });
-        note_change(&self.slot.last_problems, None, self.slot.name, &answer.problems);
-        let _ = self.answer.set(answer);
+        let _ = self.answer.set(answer.noted(&self.slot.health, None, self.slot.name, self.now));
     }
 
     /// Puts what has been found into `fleet`, if `selection` asks for it.
@@ -95,7 +98,10 @@ impl Cell {
         if !selection.asks_machine(self.slot.name) {
             return;
         }
-        let late = || self.slot.unanswered(Reason::Timeout, Duration::ZERO);
+        let late = || {
+            let unanswered = self.slot.unanswered(Reason::Timeout, Duration::ZERO);
+            unanswered.provisional(&self.slot.health, self.now)
+        };
         let answer = self.answer.get().cloned().unwrap_or_else(late);
         fleet.machine_runs.push(answer.run_of(self.slot.name));
         answer.part.put_into(fleet);
@@ -110,7 +116,7 @@ impl Slot {
         let answer = async { self.collector.lock().await.collect(deadline, &mut problems).await };
         let part = tokio::time::timeout_at(deadline.into(), answer).await;
         match part {
-            Ok(part) => Answer { part, problems: problems.into_sorted(), took: started.elapsed() },
+            Ok(part) => Answer::of(part, problems, started.elapsed()),
             Err(_) => self.unanswered(Reason::Timeout, started.elapsed()),
         }
     }
@@ -124,8 +130,7 @@ impl Slot {
 mod tests {
     use super::*;
     use crate::exporter::collect::MachineAnswering;
-    use crate::exporter::snapshot::Reading;
-    use crate::system::time::Timestamp;
+    use crate::exporter::snapshot::{Problem, Reading};
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
@@ -154,7 +159,7 @@ mod tests {
             timeout: Duration::from_millis(20),
             unknown: |reason| MachinePart::Host(Reading::Unknown(reason)),
             collector: Arc::new(tokio::sync::Mutex::new(Box::new(collector))),
-            last_problems: Arc::default(),
+            health: Arc::default(),
         };
         Machine { settings: MachineSettings::default(), slots: vec![Arc::new(slot)] }
     }
@@ -162,7 +167,7 @@ mod tests {
     async fn look(machine: &Machine) -> Fleet {
         let selection = Selection::default();
         let mut fleet = Fleet::at(Timestamp::now());
-        for cell in machine.cells(&selection) {
+        for cell in machine.cells(fleet.taken_at, &selection) {
             cell.fill().await;
             cell.put_into(&mut fleet, &selection);
         }
@@ -177,11 +182,14 @@ mod tests {
             (Scripted::Panics, Reading::Unknown(Reason::Io)),
         ] {
             let machine = machine(collector);
+            let mut first = None;
             for _ in 0..2 {
                 let fleet = look(&machine).await;
                 assert_eq!(fleet.host, reading, "{collector:?}");
                 assert_eq!(fleet.machine_runs.len(), 1);
                 assert_eq!(fleet.machine_runs[0].problems.is_empty(), reading == Reading::Absent);
+                let since = *first.get_or_insert(fleet.taken_at);
+                assert_eq!(fleet.machine_runs[0].failing_since, (reading != Reading::Absent).then_some(since));
             }
         }
     }
@@ -190,10 +198,10 @@ mod tests {
     async fn a_look_that_does_not_wait_finds_a_timeout() {
         let (machine, selection) = (machine(Scripted::Answers), Selection::default());
         let mut fleet = Fleet::at(Timestamp::now());
-        machine.cells(&selection)[0].put_into(&mut fleet, &selection);
+        machine.cells(Timestamp::now(), &selection)[0].put_into(&mut fleet, &selection);
         assert_eq!(fleet.host, Reading::Unknown(Reason::Timeout));
         let of_an_instance = Selection { instances: BTreeSet::from(["a".to_owned()]), ..Selection::default() };
-        assert!(machine.cells(&of_an_instance).is_empty());
+        assert!(machine.cells(Timestamp::now(), &of_an_instance).is_empty());
     }
 
     #[test]
@@ -213,13 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_logged_is_not_logged_again_after_a_reload() {
+    fn a_collector_goes_on_failing_after_a_reload() {
         let mut config = Config::discovered(Vec::new());
         let former = Machine::new(&config, None);
         let problem = Problem { reason: Reason::Timeout, subject: "host".to_owned() };
-        note_change(&former.slots[0].last_problems, None, "host", std::slice::from_ref(&problem));
+        let (long_ago, now) = (Timestamp::from_seconds(1.0).unwrap(), Timestamp::now());
+        former.slots[0].health.note(None, "host", &[problem], long_ago);
         config.collectors.get_mut("host").unwrap().timeout *= 2;
         let machine = Machine::new(&config, Some(&former));
-        assert_eq!(*machine.slots[0].last_problems.lock().unwrap(), [problem]);
+        assert_eq!(machine.slots[0].health.failing_since_or(now), long_ago);
     }
 }

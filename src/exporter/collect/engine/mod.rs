@@ -17,6 +17,7 @@
 //! wait for the same one, each under a deadline of its own.
 
 mod collection;
+mod health;
 mod machine;
 mod owners;
 
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use collection::Collection;
+use health::Health;
 use machine::Machine;
 use owners::{Owners, Reader};
 
@@ -34,7 +36,7 @@ use super::programs::ProgramSearch;
 use super::{COLLECTORS, Collector, Entry, NetworkCollector, Part, Scope};
 use crate::exporter::config::{CollectorSettings, Config};
 use crate::exporter::instance::Instance;
-use crate::exporter::snapshot::{Fleet, Identity, Problem, Reason, Source};
+use crate::exporter::snapshot::{Fleet, Identity, Reason, Source};
 use crate::system::files;
 use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
@@ -120,8 +122,7 @@ struct Slot {
     settings: CollectorSettings,
     unknown: fn(Reason) -> Part,
     work: Work,
-    /// What it could not tell the last time, so that the log says what changes and not what stays.
-    last_problems: Mutex<Vec<Problem>>,
+    health: Health,
 }
 
 /// How a collector works.
@@ -165,7 +166,7 @@ impl Station {
                 }
                 Scope::Machine { .. } => return None,
             };
-            Some(Arc::new(Slot { name: entry.name, settings, unknown, work, last_problems: Mutex::default() }))
+            Some(Arc::new(Slot { name: entry.name, settings, unknown, work, health: Health::default() }))
         };
         let slots = COLLECTORS.iter().filter_map(slot).collect();
         Station {
@@ -389,7 +390,7 @@ mod tests {
             settings: CollectorSettings { enabled: true, timeout, time_to_live: Duration::ZERO },
             unknown: |reason| Part::Cron(Reading::Unknown(reason)),
             work,
-            last_problems: Mutex::default(),
+            health: Health::default(),
         })
     }
 
@@ -498,13 +499,20 @@ mod tests {
         assert_eq!(reasons(&fleet), [("hanging", vec![Reason::Timeout]), ("after", vec![])]);
         assert!(was_asked.try_recv().is_err());
 
+        let since = fleet.instances[0].collectors[0].failing_since.unwrap();
+        assert!(since < fleet.taken_at, "since the first look");
+        assert_eq!(fleet.instances[0].collectors[1].failing_since, None);
+
         // Once it has answered it is asked again.
         drop(tell);
         loop {
             let fleet = crew.look(&Selection::default(), Instant::now() + LONG).await;
-            if reasons(&fleet)[0].1.is_empty() {
+            let run = &fleet.instances[0].collectors[0];
+            if run.problems.is_empty() {
+                assert_eq!(run.failing_since, None);
                 break;
             }
+            assert_eq!(run.failing_since, Some(since));
         }
         was_asked.recv().unwrap();
     }
@@ -524,6 +532,7 @@ mod tests {
         // Shares the look that is under way, and does not wait for its end.
         let hasty = crew.look(&Selection::default(), Instant::now()).await;
         assert_eq!(reasons(&hasty), [("first", vec![]), ("slow", vec![Reason::Timeout])]);
+        assert_eq!(hasty.instances[0].collectors[1].failing_since, Some(hasty.taken_at));
         drop(tell);
         assert_eq!(reasons(&patient.await.unwrap()), [("first", vec![]), ("slow", vec![])]);
     }
