@@ -67,6 +67,7 @@ def test_every_state_of_a_service(exporter: Exporter, recorded: dict[str, Path],
         samples = wait_until_unit_is(server, supervision, "gateway-up", (1, "active"), "up (pid ")
         born = os.stat(f"/proc/{supervision.process_of('gateway-up')}").st_mtime
         started = value(samples, "hermes_unit_start_time_seconds", "gateway-up")
+        assert value(samples, "hermes_unit_state_timestamp_seconds", "gateway-up") == started
         assert abs(started - born) < 30, f"started at {started}, the process is of about {born}"
         assert value(samples, "hermes_unit_restarts_total", "gateway-up") == 0
 

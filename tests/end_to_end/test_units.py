@@ -52,7 +52,7 @@ def shown(prepared: Machine) -> Shown:
     for prefix, whose in (("sys-", ROOT), ("own-", UMA)):
         services = [prefix + of.name for of in unit_files.EXPECTED if of.name.endswith(".service")]
         timers = [prefix + of.name for of in unit_files.EXPECTED if of.name.endswith(".timer")]
-        every = ("UnitFileState", "ActiveEnterTimestamp")
+        every = ("UnitFileState", "ActiveEnterTimestamp", "StateChangeTimestamp")
         found.update(prepared.show_all(services, "NRestarts", *every, user=whose))
         found.update(prepared.show_all(timers, "LastTriggerUSec", "NextElapseUSecRealtime", *every, user=whose))
     return found
@@ -85,9 +85,13 @@ def test_a_unit_is_told_as_it_is(
     if of.state == "active":
         begun = seconds(shown[name]["ActiveEnterTimestamp"])
         assert abs(samples.value("hermes_unit_start_time_seconds", **labels) - begun) < 1.5
+    changed = "hermes_unit_state_timestamp_seconds"
+    if of.state in ("active", "failed") and not of.triggered:
+        assert abs(samples.value(changed, **labels) - seconds(shown[name]["StateChangeTimestamp"])) < 1.5
     # A service that is being started or stopped may have a start; one that is not there has none.
     if of.state in ("not-found", "masked", "load-failed"):
         assert not samples.has("hermes_unit_start_time_seconds", unit=name)
+        assert not samples.has(changed, unit=name)
     managers = samples.by("hermes_unit_manager_active", "manager", **labels)
     assert set(managers) <= {"system", "user"}
     ours, other = ("user", "system") if whose.uid else ("system", "user")

@@ -33,6 +33,7 @@ OTHER_COLLECTORS = (
 NAMES = {
     "hermes_unit_up",
     "hermes_unit_state",
+    "hermes_unit_state_timestamp_seconds",
     "hermes_unit_enabled",
     "hermes_unit_restarts_total",
     "hermes_unit_failures_total",

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Label, Reading};
 use crate::system::time::Timestamp;
 
+/// How long ago a start is recent: a quarter of an hour.
+pub const RECENT_SECONDS: f64 = 900.0;
+
 /// The gateway of one instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gateway {
@@ -14,6 +17,10 @@ pub struct Gateway {
     pub up: Reading<bool>,
     /// What it does, or how it ended.
     pub state: Reading<GatewayState>,
+    /// Since when it has been down, crashed, frozen or coming up, as far as what it left behind tells; absent while it
+    /// is up.
+    #[serde(default)]
+    pub state_since: Reading<Timestamp>,
     /// When the running process was started.
     pub start_time: Reading<Timestamp>,
     /// Its event loop's last sign of life.
@@ -24,6 +31,9 @@ pub struct Gateway {
     pub restart_requested: Reading<bool>,
     /// Starts that its log of starts has shown so far; never falls while the exporter runs.
     pub starts: Reading<u64>,
+    /// Starts within [`RECENT_SECONDS`] before the look.
+    #[serde(default)]
+    pub recent_starts: Reading<u64>,
     /// Living gateway processes that serve this home.
     pub processes: Reading<u64>,
     /// The same, with one that only the home's files speak of, by what runs them.

@@ -19,10 +19,16 @@ pub struct Unit {
     pub unit: Label,
     /// What it is for: gateway, dashboard, backup and so on.
     pub role: Label,
+    /// Whether somebody has configured it; else it is one that Hermes would have made, and need not be there.
+    #[serde(default)]
+    pub is_expected: bool,
     /// Whether it is at work; for a service that a timer starts, whether it has not failed.
     pub up: Reading<bool>,
     /// What it does.
     pub state: Reading<UnitState>,
+    /// Since when it is in that state, by its supervisor's word; absent where there is no such unit.
+    #[serde(default)]
+    pub state_since: Reading<Timestamp>,
     /// Whether it is started at boot or at login; absent for units that are not enabled by themselves.
     pub enabled: Reading<bool>,
     /// How often its supervisor has started it again; begins anew when somebody starts it.

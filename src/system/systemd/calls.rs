@@ -203,6 +203,7 @@ async fn read(connection: &Connection, row: &Row, with_identity: bool) -> zbus::
         load,
         active,
         is_enabled: None,
+        changed: None,
         active_since: None,
         kind: Kind::Other,
         failures: BTreeMap::new(),
@@ -215,11 +216,12 @@ async fn read(connection: &Connection, row: &Row, with_identity: bool) -> zbus::
         PropertiesProxy::builder(connection).path(&row.6).cache_properties(CacheProperties::No).build().await?;
     let properties = &Properties { proxy: properties };
     let common = async {
-        let (unit_file_state, active_since) = tokio::try_join!(
+        let (unit_file_state, active_since, changed) = tokio::try_join!(
             properties.get::<String>(UNIT, "UnitFileState"),
             properties.get::<u64>(UNIT, "ActiveEnterTimestamp"),
+            properties.get::<u64>(UNIT, "StateChangeTimestamp"),
         )?;
-        zbus::Result::Ok((is_enabled(&unit_file_state), moment(active_since)))
+        zbus::Result::Ok((is_enabled(&unit_file_state), moment(active_since), moment(changed)))
     };
     let kind = async {
         match row.0.rsplit('.').next() {
@@ -228,9 +230,9 @@ async fn read(connection: &Connection, row: &Row, with_identity: bool) -> zbus::
             _ => Ok((Kind::Other, None)),
         }
     };
-    let ((is_enabled, active_since), (kind, sample)) = tokio::try_join!(common, kind)?;
+    let ((is_enabled, active_since, changed), (kind, sample)) = tokio::try_join!(common, kind)?;
     let is_active = matches!(active, ActiveState::Active | ActiveState::Reloading | ActiveState::Maintenance);
-    Ok((Unit { is_enabled, active_since: active_since.filter(|_| is_active), kind, ..unit }, sample))
+    Ok((Unit { is_enabled, changed, active_since: active_since.filter(|_| is_active), kind, ..unit }, sample))
 }
 
 struct Properties<'a> {

@@ -107,6 +107,7 @@ mod tests {
             load: LoadState::Loaded,
             active: ActiveState::Active,
             is_enabled: None,
+            changed: None,
             active_since: None,
             kind: Kind::Other,
             failures: BTreeMap::new(),

@@ -15,6 +15,8 @@ pub struct Unit {
     pub active: ActiveState,
     /// Whether it is started at boot or at login; `None` for units that are not enabled by themselves.
     pub is_enabled: Option<bool>,
+    /// When it last began to be active, failed or anything else.
+    pub changed: Option<Timestamp>,
     /// Since when it is active.
     pub active_since: Option<Timestamp>,
     /// What only units of its type have.

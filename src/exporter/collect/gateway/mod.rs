@@ -138,11 +138,13 @@ fn shown(seen: &Sight<'_>, in_any_case: bool, problems: &mut Problems) -> Readin
     Reading::Known(Gateway {
         up: seen.verdict.up,
         state: seen.verdict.state,
+        state_since: seen.down_since,
         start_time: usage.and_then(|usage| usage.start_time.into()),
         heartbeat: seen.heartbeat.map(|beat| beat.at),
         active_agents: state.and_then(|state| state.active_agents.into()),
         restart_requested: state.and_then(|state| state.restart_requested.into()),
         starts: seen.starts,
+        recent_starts: seen.recent_starts,
         processes,
         unit_processes,
         process: usage.map(|usage| GatewayProcess {
@@ -306,6 +308,8 @@ mod tests {
         let homes = Homes::with_config(SWITCHED_ON);
         let gateway = Pretender::start(&homes.root());
         homes.write_state(&gateway);
+        let starts = [3_600.0, 60.0, 30.0].map(|ago| format!("{}\n", Timestamp::now().seconds() - ago));
+        homes.write("gateway-starts.log", &starts.concat());
         for has_left_something in [false, true] {
             if has_left_something {
                 homes.leave_a_crash_behind();
@@ -315,6 +319,8 @@ mod tests {
             assert_eq!(coder.state, Reading::Known(GatewayState::Running));
             assert!(coder.heartbeat.known().is_some() && coder.start_time.known().is_some());
             assert_eq!(coder.active_agents, Reading::Known(2));
+            assert_eq!(coder.state_since, Reading::Absent);
+            assert_eq!((coder.starts, coder.recent_starts), (Reading::Known(3), Reading::Known(2)));
             assert_eq!(coder.served_by, Reading::Known(Label::new("default")));
             assert_eq!(coder.served_profiles, Reading::Absent);
             assert_eq!(coder.processes, Reading::Known(1));
@@ -345,6 +351,7 @@ mod tests {
         assert_eq!((coder.state, &coder.served_by), (Reading::Known(GatewayState::Crashed), &Reading::Absent));
         let root = known(see(&homes.root()));
         assert_eq!((root.state, root.served_profiles), (Reading::Known(GatewayState::Crashed), Reading::Absent));
+        assert_eq!(root.state_since, root.heartbeat, "the last that was seen of it");
     }
 
     #[test]

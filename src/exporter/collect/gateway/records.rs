@@ -20,6 +20,8 @@ pub(super) struct ProcessRecord {
 pub(super) struct StateRecord {
     pub(super) process: Option<ProcessRecord>,
     pub(super) state: RecordedState,
+    /// When it was written.
+    pub(super) written: Option<Timestamp>,
     /// Whether a gateway has written it. Under s6 a command that only notes what is wanted writes one too.
     pub(super) is_of_a_gateway: bool,
     pub(super) active_agents: Option<u64>,
@@ -85,6 +87,7 @@ pub(super) fn parse_state(content: &[u8]) -> Result<StateRecord, ParseFault> {
             Some("startup_failed") => RecordedState::StartupFailed,
             _ => RecordedState::Other,
         },
+        written: record.get("updated_at").and_then(Timestamp::from_json),
         active_agents: record.get("active_agents").and_then(Value::as_u64),
         restart_requested: record.get("restart_requested").and_then(Value::as_bool),
         platforms: record
@@ -153,6 +156,7 @@ mod tests {
         .unwrap();
         assert_eq!(state.state, RecordedState::Running);
         assert!(state.process.unwrap().start_ticks.is_some());
+        assert_eq!(state.written, Timestamp::from_text("2026-11-20T08:51:26.122063+00:00"));
         assert_eq!(state.platforms["webhook"].state.as_deref(), Some("connected"));
     }
 

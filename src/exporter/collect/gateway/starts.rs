@@ -1,6 +1,14 @@
 //! How often a gateway was started, from its own log of starts.
 
+use crate::exporter::snapshot::gateway::RECENT_SECONDS;
 use crate::system::time::Timestamp;
+
+/// How many of `starts` are recent at `now`. One that lies ahead was written before the clock was set back, and nobody
+/// knows when it was.
+pub(super) fn recent(starts: &[Timestamp], now: Timestamp) -> u64 {
+    let is_recent = |start: &&Timestamp| (0.0..=RECENT_SECONDS).contains(&now.seconds_since(**start));
+    starts.iter().filter(is_recent).count() as u64
+}
 
 /// Counts starts from a log that keeps only the newest: the count goes on when old lines are dropped.
 #[derive(Debug, Default)]
@@ -22,6 +30,16 @@ impl StartCounter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn recent_starts_are_those_of_the_last_quarter_of_an_hour_and_none_that_lies_ahead() {
+        let at = |seconds: f64| Timestamp::from_seconds(seconds).unwrap();
+        let starts = [100.0, 1_000.0, 1_001.0, 1_900.0, 1_900.5, 5_000.0].map(at);
+        assert_eq!(recent(&starts, at(1_900.0)), 3);
+        assert_eq!(recent(&starts, at(2_000.0)), 2);
+        assert_eq!(recent(&starts, at(4_000.0)), 0);
+        assert_eq!(recent(&[], at(1.0)), 0);
+    }
 
     #[test]
     fn starts_go_on_counting_when_the_log_drops_its_oldest_lines() {

@@ -6,7 +6,7 @@ use super::judge::{self, Evidence, Pulse, Verdict};
 use super::process::{self, Liveness, LockWatch};
 use super::pulse::PulseWatch;
 use super::records::{self, Heartbeat, ProcessRecord, StateRecord};
-use super::starts::StartCounter;
+use super::starts::{self, StartCounter};
 use crate::exporter::collect::Look;
 use crate::exporter::collect::problems::{Because, Problems};
 use crate::exporter::snapshot::{Reading, Reason};
@@ -42,10 +42,13 @@ pub(super) struct Sight<'a> {
     pub(super) heartbeat: Reading<Heartbeat>,
     /// Starts counted so far.
     pub(super) starts: Reading<u64>,
+    pub(super) recent_starts: Reading<u64>,
     /// The living gateway processes that serve this home.
     pub(super) serving: Result<Vec<Process>, Reason>,
     pub(super) liveness: Liveness,
     pub(super) verdict: Verdict,
+    /// Since when it is not up.
+    pub(super) down_since: Reading<Timestamp>,
     /// Whether a gateway has ever left anything in the home.
     has_left_something: bool,
 }
@@ -100,6 +103,7 @@ impl HomeWatch {
         let pid = problems.reading(PID, self.pid.get(records::parse_process)).map(|record| *record);
         let heartbeat = problems.reading(HEARTBEAT, self.heartbeat.get(records::parse_heartbeat)).map(|beat| *beat);
         let starts = problems.reading(STARTS, self.starts.get(records::parse_starts));
+        let recent_starts = starts.map(|starts| starts::recent(starts, look.now));
         let starts = starts.map(|starts| self.start_counter.count(starts));
         let serving = look.gateways.of_home(&self.home, look.instance.user.as_deref());
         let has_left_something =
@@ -113,7 +117,17 @@ impl HomeWatch {
             // Not looked for any further: there is nothing to tell it from.
             let verdict = Verdict { up: Reading::Absent, state: Reading::Absent };
             let liveness = Liveness::Dead;
-            return Sight { state, heartbeat, starts, serving, liveness, verdict, has_left_something };
+            return Sight {
+                state,
+                heartbeat,
+                starts,
+                recent_starts,
+                serving,
+                liveness,
+                verdict,
+                down_since: Reading::Absent,
+                has_left_something,
+            };
         }
         if let Err(reason) = &serving {
             problems.note("processes", *reason);
@@ -154,6 +168,50 @@ impl HomeWatch {
         if let Reading::Unknown(reason) = verdict.up {
             problems.note("gateway", reason);
         }
-        Sight { state, heartbeat, starts, serving, liveness, verdict, has_left_something }
+        let down_since = match verdict.up {
+            Reading::Known(false) => {
+                let signs = [
+                    heartbeat.known().map(|beat| beat.at),
+                    state.known().filter(|state| state.is_of_a_gateway).and_then(|state| state.written),
+                    match &liveness {
+                        Liveness::Alive(process) => process.usage().start_time,
+                        Liveness::Elsewhere | Liveness::Dead | Liveness::Unknown(_) => None,
+                    },
+                ];
+                last_sign(signs, look.now).into()
+            }
+            _ => Reading::Absent,
+        };
+        Sight {
+            state,
+            heartbeat,
+            starts,
+            recent_starts,
+            serving,
+            liveness,
+            verdict,
+            down_since,
+            has_left_something,
+        }
+    }
+}
+
+/// The last that was seen of a gateway: it has been as it is since then. What lies ahead was written before the clock
+/// was set back, and tells nothing.
+fn last_sign(signs: impl IntoIterator<Item = Option<Timestamp>>, now: Timestamp) -> Option<Timestamp> {
+    signs.into_iter().flatten().filter(|sign| *sign <= now).reduce(Timestamp::later)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_sign_of_a_gateway_is_the_latest_that_does_not_lie_ahead() {
+        let at = |seconds: f64| Timestamp::from_seconds(seconds);
+        let now = at(100.0).unwrap();
+        assert_eq!(last_sign([at(50.0), at(70.0), None], now), at(70.0));
+        assert_eq!(last_sign([at(50.0), at(170.0)], now), at(50.0));
+        assert_eq!(last_sign([None, at(170.0)], now), None);
     }
 }

@@ -82,8 +82,14 @@ fn describe(spec: &UnitSpec, name: &str, read: &Reading<Service>) -> Unit {
     Unit {
         unit: Label::new(name),
         role: Label::new(&spec.role),
+        is_expected: spec.is_expected,
         up: state.map(UnitState::is_at_work),
         state,
+        // Without a supervisor it is that of another state.
+        state_since: service
+            .filter(|service| service.state != State::Unsupervised)
+            .and_then(|service| service.changed)
+            .into(),
         enabled: service.map(|service| !service.is_down_by_default).into(),
         // Each of them is followed by a start, unless somebody has seen to it that it is not.
         restarts: of_service(|service| service.deaths.total),
@@ -150,5 +156,6 @@ mod tests {
         let (units, problems) = read(false);
         assert_eq!((units[0].state, units[0].up), (Reading::Known(UnitState::NoManager), Reading::Known(false)));
         assert_eq!((units[0].managers.len(), problems.len()), (0, 0));
+        assert_eq!((units[0].is_expected, units[0].state_since), (false, Reading::Absent));
     }
 }

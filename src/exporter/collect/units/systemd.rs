@@ -190,8 +190,10 @@ fn unit<'a>(
     let unit = Unit {
         unit: Label::new(name),
         role: Label::new(&spec.role),
+        is_expected: spec.is_expected,
         up: state.map(|_| false),
         state,
+        state_since: Reading::Absent,
         enabled: if state == Reading::Known(UnitState::NotFound) { Reading::Known(false) } else { Reading::Absent },
         restarts: Reading::Absent,
         failures: Reading::Absent,
@@ -277,8 +279,10 @@ fn describe(spec: &UnitSpec, name: &str, unit: &systemd::Unit, knowing: &[&Manag
     Unit {
         unit: Label::new(name),
         role: Label::new(&spec.role),
+        is_expected: spec.is_expected,
         up: Reading::Known(is_up),
         state: Reading::Known(state),
+        state_since: unit.changed.into(),
         enabled: unit.is_enabled.into(),
         restarts: match &unit.kind {
             Kind::Service { restarts, .. } => Reading::Known(*restarts),
@@ -329,6 +333,7 @@ fn state(unit: &systemd::Unit) -> UnitState {
 mod tests {
     use super::*;
     use crate::system::systemd::ServiceIdentity;
+    use crate::system::time::Timestamp;
     use std::collections::HashMap;
 
     fn service(active: ActiveState, result: &str) -> systemd::Unit {
@@ -337,6 +342,7 @@ mod tests {
             load: LoadState::Loaded,
             active,
             is_enabled: Some(true),
+            changed: Timestamp::from_seconds(1_795_165_255.0),
             active_since: None,
             kind: Kind::Service {
                 result: result.to_owned(),
@@ -394,6 +400,7 @@ mod tests {
         let managers = |user, system| only(&spec(), &both(user, system)).managers;
         let (user, system) = (ManagerKind::User, ManagerKind::System);
         assert_eq!(only(&spec(), &both(inactive(), active())).up, Reading::Known(true));
+        assert_eq!(only(&spec(), &both(inactive(), active())).state_since, active().changed.into());
         assert_eq!(managers(inactive(), active()), BTreeMap::from([(user, false), (system, true)]));
         assert_eq!(managers(active(), active()), BTreeMap::from([(user, true), (system, true)]));
         assert_eq!(managers(missing(), active()), BTreeMap::from([(system, true)]));
@@ -409,6 +416,8 @@ mod tests {
             only(&spec(), &[user, system]).state
         };
         assert_eq!(state(Asked::Nothing), Reading::Known(UnitState::NotFound));
+        let missing_one = only(&spec(), &both(missing(), missing()));
+        assert_eq!((missing_one.is_expected, missing_one.state_since), (true, Reading::Absent));
         assert_eq!(state(Asked::NotRunning { is_usual: false }), Reading::Known(UnitState::NoManager));
         assert_eq!(state(Asked::NotRunning { is_usual: true }), Reading::Known(UnitState::NotFound));
         assert_eq!(state(Asked::Failed(Arc::new(ManagerError::Timeout))), Reading::Unknown(Reason::Timeout));
@@ -425,6 +434,7 @@ mod tests {
         let managers = both(missing(), service(ActiveState::Active, "success"));
         let found = |home: &str| units_of(&spec, home, 0, &managers).len();
         assert_eq!(found("/srv/vijay"), 1);
+        assert!(!units_of(&spec, "/srv/vijay", 0, &managers)[0].is_expected);
         assert_eq!(found("/srv/bheem"), 0);
     }
 

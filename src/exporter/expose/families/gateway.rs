@@ -34,6 +34,8 @@ pub(super) static FAMILIES: &[Family] = &[
         .instance(|snapshot, sink| of_gateway(snapshot, |gateway| put(sink, &[], &gateway.restart_requested))),
     counter("hermes_gateway_starts_total", &[], "Starts of the gateway, from its own log of starts")
         .instance(|snapshot, sink| of_gateway(snapshot, |gateway| put(sink, &[], &gateway.starts))),
+    gauge("hermes_gateway_recent_starts", &[], "Starts of the gateway within the last 15 minutes, from its own log of starts")
+        .instance(|snapshot, sink| of_gateway(snapshot, |gateway| put(sink, &[], &gateway.recent_starts))),
     gauge("hermes_gateway_processes", &[], "Living gateway processes that serve this home; more than one fight over it")
         .instance(|snapshot, sink| of_gateway(snapshot, |gateway| put(sink, &[], &gateway.processes))),
     gauge(

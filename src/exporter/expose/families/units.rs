@@ -24,6 +24,8 @@ pub(super) static FAMILIES: &[Family] = &[
             }
         });
     }),
+    gauge("hermes_unit_state_timestamp_seconds", &["unit", "role"], "Since when the unit is in its state, by its supervisor's word")
+        .instance(|snapshot, sink| of_units(snapshot, |unit, labels| put(sink, &labels, &unit.state_since))),
     gauge("hermes_unit_enabled", &["unit", "role"], "1 when the unit is started at boot or at login")
         .instance(|snapshot, sink| of_units(snapshot, |unit, labels| put(sink, &labels, &unit.enabled))),
     counter(
