@@ -126,6 +126,7 @@ impl Discovered {
             home: home.to_owned(),
             user: self.owner.clone(),
             env_keys: None,
+            expected_tokens: None,
             cron_job_label: CronJobLabel::Id,
             thresholds: Thresholds::default(),
             units: generated_units(home, processes::is_supervised_by_s6()),

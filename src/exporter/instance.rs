@@ -18,6 +18,8 @@ pub struct Instance {
     pub user: Option<String>,
     /// The keys of `.env` to report; where none are named, the well-known ones that the file has.
     pub env_keys: Option<Vec<String>>,
+    /// The tokens that must be there, where the configuration names them; else those that somebody has set up.
+    pub expected_tokens: Option<Vec<String>>,
     /// What a cron job is called in labels.
     pub cron_job_label: CronJobLabel,
     /// The limits in force.
@@ -129,6 +131,7 @@ pub(crate) mod tests {
             home: home.to_owned(),
             user: None,
             env_keys: None,
+            expected_tokens: None,
             cron_job_label: CronJobLabel::Id,
             thresholds: Thresholds::default(),
             units: Vec::new(),

@@ -24,6 +24,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) env_keys: Option<Vec<Spanned<String>>>,
     #[serde(default)]
+    pub(super) expected_tokens: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
     pub(super) cron_job_label: CronJobLabel,
     #[serde(default)]
     pub(super) tailscale: RawTailscale,
@@ -47,6 +49,8 @@ pub(super) struct RawInstance {
     pub(super) thresholds: RawThresholds,
     #[serde(default)]
     pub(super) env_keys: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) expected_tokens: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(super) cron_job_label: Option<CronJobLabel>,
     #[serde(default)]

@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// Every key, in the order in which it is documented.
-pub const KEYS: [Key; 28] = [
+pub const KEYS: [Key; 30] = [
     Key { path: "instances", takes: "list", default: "required", does: "The installations to look at" },
     Key {
         path: "instances[].name",
@@ -77,6 +77,12 @@ pub const KEYS: [Key; 28] = [
         takes: "list",
         default: "those of the fleet",
         does: "As `env_keys`, for this instance",
+    },
+    Key {
+        path: "instances[].expected_tokens",
+        takes: "list",
+        default: "those of the fleet",
+        does: "As `expected_tokens`, for this instance; `[]` for none",
     },
     Key {
         path: "instances[].cron_job_label",
@@ -143,6 +149,12 @@ pub const KEYS: [Key; 28] = [
         takes: "list",
         default: "well-known keys that the file has",
         does: "The keys of `.env` to report as set or not; a key that is missing is reported as not set. Values are never kept",
+    },
+    Key {
+        path: "expected_tokens",
+        takes: "list",
+        default: "those that somebody has set up",
+        does: "The tokens that must be there, as the label `token` has them: `google`, `anthropic`, a provider's id, or `mcp:` and a server's name. One that is missing has `hermes_token_present` 0. Without the key these are expected: each that is there or was withdrawn, and `google` where there is a `google_client_secret.json`",
     },
     Key {
         path: "cron_job_label",

@@ -29,6 +29,7 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
     let check = Check { path };
     let thresholds = check.thresholds(&raw.thresholds, Thresholds::default())?;
     let env_keys = check.env_keys(raw.env_keys.as_deref())?;
+    let expected_tokens = check.expected_tokens(raw.expected_tokens.as_deref())?;
     let collectors = check.collectors(&raw.collectors.0)?;
     let endpoints_limit = collectors.get("endpoints").map_or(Duration::ZERO, |settings| settings.timeout);
     let mut instances: Vec<Instance> = Vec::with_capacity(raw.instances.len());
@@ -40,6 +41,9 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
             home: check.home(&typed.home)?,
             user: typed.user.as_ref().map(|user| check.user(user)).transpose()?,
             env_keys: check.env_keys(typed.env_keys.as_deref())?.or_else(|| env_keys.clone()),
+            expected_tokens: check
+                .expected_tokens(typed.expected_tokens.as_deref())?
+                .or_else(|| expected_tokens.clone()),
             cron_job_label: typed.cron_job_label.unwrap_or(raw.cron_job_label),
             thresholds: check.thresholds(&typed.thresholds, thresholds)?,
             units: match &typed.units {
@@ -138,6 +142,27 @@ impl Check<'_> {
             }
             if !valid.contains(&key.value) {
                 valid.push(key.value.clone());
+            }
+        }
+        Ok(Some(valid))
+    }
+
+    fn expected_tokens(&self, names: Option<&[Spanned<String>]>) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some(names) = names else {
+            return Ok(None);
+        };
+        let mut valid = Vec::new();
+        for name in names {
+            let fits = |character: char| character.is_ascii_alphanumeric() || "_.:@-".contains(character);
+            if name.value.is_empty() || name.value.len() > LONGEST_NAME || !name.value.chars().all(fits) {
+                let problem = format!(
+                    "{:?} is not the name of a token; write google, anthropic, the id of a provider as in openai-codex, or mcp: and the name of a server",
+                    name.value
+                );
+                return Err(self.invalid(&name.referenced, "expected_tokens", problem));
+            }
+            if !valid.contains(&name.value) {
+                valid.push(name.value.clone());
             }
         }
         Ok(Some(valid))

@@ -21,6 +21,9 @@ pub struct Credentials {
 /// One token.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Token {
+    /// Whether somebody counts on it: the configuration names it, or somebody has set it up.
+    #[serde(default)]
+    pub is_expected: bool,
     /// Whether there is one.
     pub present: Reading<bool>,
     /// Whether it would work now: not expired, or to be refreshed when it is used.
@@ -36,6 +39,7 @@ pub struct Token {
 impl Token {
     /// A token that is not there.
     pub const MISSING: Token = Token {
+        is_expected: false,
         present: Reading::Known(false),
         valid: Reading::Absent,
         refreshable: Reading::Absent,

@@ -52,6 +52,7 @@ impl GoogleToken {
     pub(super) fn at(&self, now: Timestamp) -> Token {
         let is_fresh = self.has_access && self.expiry.is_some_and(|expiry| expiry.seconds_since(now) > CLOCK_SKEW);
         Token {
+            is_expected: false,
             present: Reading::Known(true),
             valid: Reading::Known(is_fresh || self.has_refresh && self.has_client),
             refreshable: Reading::Known(self.has_refresh),

@@ -30,6 +30,7 @@ impl Grant {
         // The note of a withdrawal stays in the file when somebody logs in anew; then there are tokens again.
         let is_fresh = self.has_access && self.expiry.is_none_or(|expiry| now < expiry);
         Token {
+            is_expected: false,
             present: Reading::Known(true),
             valid: Reading::Known(self.has_refresh || is_fresh),
             refreshable: Reading::Known(self.has_refresh),
@@ -43,6 +44,7 @@ impl Grant {
 /// not even known whether there is one.
 pub(super) fn unreadable(is_there: bool, reason: Reason) -> Token {
     Token {
+        is_expected: false,
         present: if is_there { Reading::Known(true) } else { Reading::Unknown(reason) },
         valid: Reading::Unknown(reason),
         refreshable: Reading::Unknown(reason),

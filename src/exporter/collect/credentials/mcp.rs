@@ -61,19 +61,21 @@ impl McpTokens {
         McpTokens { folder, files: BTreeMap::new() }
     }
 
-    /// The tokens at `now`, by `mcp:` and the server's name.
-    pub(super) fn read(&mut self, now: Timestamp, problems: &mut Problems) -> Vec<(Label, Token)> {
+    /// The tokens at `now`, by `mcp:` and the server's name; and why there may be more of them.
+    pub(super) fn read(&mut self, now: Timestamp, problems: &mut Problems) -> (Vec<(Label, Token)>, Option<Reason>) {
         let names = match files::entries(&self.folder) {
             Ok(names) => names.unwrap_or_default(),
             Err(error) => {
                 problems.unknown::<()>(SUBJECT, &error);
-                return Vec::new();
+                return (Vec::new(), Some(error.reason()));
             }
         };
         let mut servers: Vec<&str> = names.iter().filter_map(|name| server_of(name)).collect();
+        let mut unread = None;
         if servers.len() > MOST_SERVERS {
             servers.truncate(MOST_SERVERS);
             problems.note(SUBJECT, Reason::Unsupported);
+            unread = Some(Reason::Unsupported);
         }
         self.files.retain(|server, _| servers.contains(&server.as_str()));
         let mut tokens = Vec::new();
@@ -93,7 +95,7 @@ impl McpTokens {
             };
             tokens.push((Label::new(&format!("mcp:{server}")), token));
         }
-        tokens
+        (tokens, unread)
     }
 }
 
@@ -128,7 +130,7 @@ mod tests {
 
     fn look(tokens: &mut McpTokens) -> (BTreeMap<String, Token>, Vec<Problem>) {
         let mut problems = Problems::default();
-        let found = tokens.read(Timestamp::from_seconds(NOW).unwrap(), &mut problems);
+        let (found, _) = tokens.read(Timestamp::from_seconds(NOW).unwrap(), &mut problems);
         let found = found.into_iter().map(|(label, token)| (label.to_string(), token)).collect();
         (found, problems.into_sorted())
     }

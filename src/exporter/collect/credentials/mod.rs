@@ -2,12 +2,14 @@
 //!
 //! * `field`: reads a field so that a secret becomes "there is one" at once.
 //! * `grant`: access and refresh tokens, however they are stored.
+//! * `expected`: which of them somebody counts on.
 //! * `google`, `store`, `mcp`, `environment`: one file or folder of the home each.
 //!
 //! Everything is told from the files alone: nobody is asked whether a token was revoked, and nothing is
 //! refreshed.
 
 mod environment;
+mod expected;
 mod field;
 mod google;
 mod grant;
@@ -18,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use environment::Environment;
+use expected::{Expected, Unread};
 use google::GoogleToken;
 use grant::Grant;
 use mcp::McpTokens;
@@ -27,7 +30,7 @@ use super::problems::{Because, Problems};
 use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::credentials::{Credentials, Token};
-use crate::exporter::snapshot::{Label, Reading};
+use crate::exporter::snapshot::{Label, Reading, Reason};
 use crate::system::files::{self, Watched};
 use crate::system::time::Timestamp;
 
@@ -42,6 +45,7 @@ pub struct CredentialsCollector {
     store: Store,
     mcp: McpTokens,
     environment: Environment,
+    expected: Expected,
 }
 
 impl CredentialsCollector {
@@ -54,6 +58,7 @@ impl CredentialsCollector {
             store: Store::new(instance.path("auth.json"), root_store),
             mcp: McpTokens::new(instance.path("mcp-tokens")),
             environment: Environment::new(instance.path(".env"), instance.env_keys.clone()),
+            expected: Expected::new(instance.expected_tokens.as_deref(), instance.path(expected::GOOGLE_CLIENT)),
         }
     }
 
@@ -62,11 +67,18 @@ impl CredentialsCollector {
         let mut tokens: BTreeMap<Label, Token> =
             stored.grants.into_iter().map(|(provider, grant)| (provider, grant.at(now))).collect();
         // After the providers, so that none of them takes the name of a file's own token.
-        tokens.extend(self.mcp.read(now, problems));
-        if let Some(token) = self.anthropic(now, problems) {
-            tokens.insert(Label::new("anthropic"), token);
+        let (mcp, mcp_unread) = self.mcp.read(now, problems);
+        tokens.extend(mcp);
+        let mut unread = Unread { store: stored.unread, mcp: mcp_unread, anthropic: None };
+        match self.anthropic(now, problems) {
+            Ok(Some(token)) => {
+                tokens.insert(Label::new("anthropic"), token);
+            }
+            Ok(None) => {}
+            Err(reason) => unread.anthropic = Some(reason),
         }
         tokens.insert(Label::new("google"), self.google(now, problems));
+        self.expected.mark(&mut tokens, unread);
         Credentials { tokens, pools: stored.pools, env_keys: self.environment.read(problems) }
     }
 
@@ -80,14 +92,15 @@ impl CredentialsCollector {
         }
     }
 
-    fn anthropic(&mut self, now: Timestamp, problems: &mut Problems) -> Option<Token> {
+    /// The error is why it can not be told whether there is such a token.
+    fn anthropic(&mut self, now: Timestamp, problems: &mut Problems) -> Result<Option<Token>, Reason> {
         match self.anthropic.get(grant::parse_anthropic) {
-            Ok(stored) => stored.map(|grant| grant.at(now)),
+            Ok(stored) => Ok(stored.map(|grant| grant.at(now))),
             Err(error) => {
                 problems.unknown::<()>(ANTHROPIC, &error);
                 // Most homes have no such file, and in one that may not be entered it can not be seen.
                 let is_there = files::exists(self.anthropic.path()).unwrap_or_default();
-                is_there.then(|| grant::unreadable(true, error.reason()))
+                if is_there { Ok(Some(grant::unreadable(true, error.reason()))) } else { Err(error.reason()) }
             }
         }
     }
@@ -104,7 +117,7 @@ mod tests {
     use super::super::sample_homes;
     use super::*;
     use crate::exporter::instance::tests::instance_at;
-    use crate::exporter::snapshot::{Problem, Reason};
+    use crate::exporter::snapshot::Problem;
     use std::path::Path;
     use tempfile::TempDir;
 
@@ -215,8 +228,8 @@ mod tests {
         std::fs::write(vijay.join(GOOGLE), "{\"token\": \"hunter2").unwrap();
         std::fs::write(vijay.join(ANTHROPIC), "").unwrap();
         let (credentials, problems) = look_at(&vijay);
-        assert_eq!(token(&credentials, "google"), grant::unreadable(true, Reason::Parse));
-        assert_eq!(token(&credentials, "anthropic"), grant::unreadable(true, Reason::Parse));
+        let damaged = Token { is_expected: true, ..grant::unreadable(true, Reason::Parse) };
+        assert_eq!((token(&credentials, "google"), token(&credentials, "anthropic")), (damaged, damaged));
         assert_eq!(token(&credentials, "spotify").valid, Reading::Known(true));
         assert!(credentials.pools.known().is_some());
         assert_eq!(problems, [problem(Reason::Parse, ANTHROPIC), problem(Reason::Parse, GOOGLE)]);
@@ -235,6 +248,55 @@ mod tests {
         assert_eq!(token(&credentials, "google"), Token::MISSING);
         assert_eq!(token(&credentials, "anthropic").valid, Reading::Known(true));
         assert_eq!(token(&credentials, "mcp:calendar").refreshable, Reading::Known(true));
+    }
+
+    fn expected(credentials: &Credentials) -> Vec<&str> {
+        credentials.tokens.iter().filter(|(_, token)| token.is_expected).map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn what_somebody_has_set_up_is_expected_also_when_it_is_lost() {
+        let (_folder, vijay, bheem) = sample_homes::unpack();
+        std::fs::remove_file(vijay.join(GOOGLE)).unwrap();
+        let (credentials, _) = look_at(&vijay);
+        assert_eq!(expected(&credentials), ["google", "openai-codex", "spotify"]);
+        assert_eq!(token(&credentials, "google").present, Reading::Known(false));
+        let (credentials, _) = look_at(&bheem);
+        assert_eq!(expected(&credentials), ["nous"], "withdrawn, and nobody has ever set up the Google token");
+        let home = home_with(&[("auth.json", r#"{"providers": {"qwen": {}}}"#), (ANTHROPIC, "{}")]);
+        assert_eq!(expected(&look_at(home.path()).0), [""; 0]);
+    }
+
+    #[test]
+    fn what_the_configuration_names_is_expected_and_nothing_else() {
+        let (_folder, vijay, _) = sample_homes::unpack();
+        let look = |names: &[&str]| {
+            let mut instance = instance_at(&vijay);
+            instance.expected_tokens = Some(names.iter().map(|name| (*name).to_owned()).collect());
+            look_with(&mut CredentialsCollector::new(&instance), NOW).0
+        };
+        let every = ["anthropic", "google", "mcp:calendar", "xai"];
+        let credentials = look(&every);
+        assert_eq!(expected(&credentials), every);
+        assert_eq!(
+            names(&credentials.tokens),
+            ["anthropic", "google", "mcp:calendar", "openai-codex", "spotify", "xai"]
+        );
+        let missing = Token { is_expected: true, ..Token::MISSING };
+        for name in ["anthropic", "mcp:calendar", "xai"] {
+            assert_eq!(token(&credentials, name), missing, "{name}");
+        }
+        assert_eq!(expected(&look(&[])), [""; 0]);
+        // Nobody can say what is missing from what can not be read.
+        for name in ["auth.json", "mcp-tokens", ANTHROPIC] {
+            let _ = std::fs::remove_file(vijay.join(name));
+            let nowhere = "x".repeat(300);
+            std::os::unix::fs::symlink(nowhere, vijay.join(name)).unwrap();
+        }
+        let credentials = look(&every);
+        for name in ["anthropic", "mcp:calendar", "xai"] {
+            assert_eq!(token(&credentials, name).present, Reading::Unknown(Reason::Io), "{name}");
+        }
     }
 
     #[test]

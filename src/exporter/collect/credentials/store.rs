@@ -11,7 +11,7 @@ use serde::de::SeqAccess;
 
 use super::field::{self, Field, Flag, FromField, Milliseconds, Moment, Object, Secret};
 use super::grant::Grant;
-use crate::exporter::collect::problems::Problems;
+use crate::exporter::collect::problems::{Because, Problems};
 use crate::exporter::snapshot::{Label, OTHER, Reading, Reason, Tally};
 use crate::system::files::{ParseFault, Watched};
 
@@ -38,6 +38,8 @@ pub(super) struct Stored {
     pub(super) grants: BTreeMap<Label, Grant>,
     /// Entries by status, by provider.
     pub(super) pools: Reading<BTreeMap<Label, Tally>>,
+    /// Why there may be more than this.
+    pub(super) unread: Option<Reason>,
 }
 
 /// The file of an instance, and the one of its root home where it is a profile.
@@ -55,12 +57,19 @@ impl Store {
     /// What is in force now.
     pub(super) fn read(&mut self, problems: &mut Problems) -> Stored {
         let root = self.root.as_mut().map_or(Ok(None), |root| root.get(parse));
-        let root = root.map_err(|error| problems.unknown(ROOT_SUBJECT, &error));
-        let files = match (self.own.get(parse), root) {
-            (Ok(own), Ok(root)) => [own, root],
-            (Ok(Some(own)), Err(_)) => [Some(own), None],
-            (Ok(None), Err(pools)) => return Stored { pools, ..Stored::default() },
-            (Err(error), _) => return Stored { pools: problems.unknown(SUBJECT, &error), ..Stored::default() },
+        let root = root.map_err(|error| {
+            problems.unknown::<()>(ROOT_SUBJECT, &error);
+            error.reason()
+        });
+        let nothing = |reason| Stored { pools: Reading::Unknown(reason), unread: Some(reason), ..Stored::default() };
+        let (files, mut unread) = match (self.own.get(parse), root) {
+            (Ok(own), Ok(root)) => ([own, root], None),
+            (Ok(Some(own)), Err(reason)) => ([Some(own), None], Some(reason)),
+            (Ok(None), Err(reason)) => return nothing(reason),
+            (Err(error), _) => {
+                problems.unknown::<()>(SUBJECT, &error);
+                return nothing(error.reason());
+            }
         };
         let files = || files.into_iter().flatten();
 
@@ -77,10 +86,11 @@ impl Store {
         }
         if grants.len().max(pools.len()) > MOST_PROVIDERS {
             problems.note(SUBJECT, Reason::Unsupported);
+            unread = Some(Reason::Unsupported);
         }
         let has_pools = files().any(|file| file.pools.is_some());
         let pools = labelled(pools).into_iter().map(|(provider, pool)| (provider, pool.clone())).collect();
-        Stored { grants: labelled(grants), pools: has_pools.then_some(pools).into() }
+        Stored { grants: labelled(grants), pools: has_pools.then_some(pools).into(), unread }
     }
 }
 

@@ -182,17 +182,7 @@ impl HomeWatch {
             }
             _ => Reading::Absent,
         };
-        Sight {
-            state,
-            heartbeat,
-            starts,
-            recent_starts,
-            serving,
-            liveness,
-            verdict,
-            down_since,
-            has_left_something,
-        }
+        Sight { state, heartbeat, starts, recent_starts, serving, liveness, verdict, down_since, has_left_something }
     }
 }
 

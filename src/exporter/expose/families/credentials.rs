@@ -9,6 +9,12 @@ pub(super) static FAMILIES: &[Family] = &[
     gauge("hermes_token_present", &["token"], "1 when there is such a token; the Google token is always looked for")
         .instance(|snapshot, sink| of_tokens(snapshot, |name, token| put(sink, &[name], &token.present))),
     gauge(
+        "hermes_token_expected",
+        &["token"],
+        "1 when somebody counts on the token: the configuration names it or, where it names none, somebody has set it up",
+    )
+    .instance(|snapshot, sink| of_tokens(snapshot, |name, token| sink.sample(&[name], token.is_expected.into()))),
+    gauge(
         "hermes_token_valid",
         &["token"],
         "1 when the token would work now: not expired, or refreshed when it is used",
