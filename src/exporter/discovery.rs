@@ -132,6 +132,9 @@ impl Discovered {
             units: generated_units(home, processes::is_supervised_by_s6()),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
             endpoints: Vec::new(),
+            backups: Vec::new(),
+            restore_drills: None,
+            emergency_bundles: None,
         });
     }
 }

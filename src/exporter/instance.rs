@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::backup::{Artifacts, Backup};
 use super::endpoint::Endpoint;
 use super::snapshot::Thresholds;
 use super::snapshot::units::ManagerKind;
@@ -30,6 +31,12 @@ pub struct Instance {
     pub s6_scan_directory: PathBuf,
     /// The addresses that are asked whether they answer, with distinct names.
     pub endpoints: Vec<Endpoint>,
+    /// The repositories that it is backed up to, with distinct names.
+    pub backups: Vec<Backup>,
+    /// The marks that rehearsals of a restore leave.
+    pub restore_drills: Option<Artifacts>,
+    /// The bundles that are made for an emergency.
+    pub emergency_bundles: Option<Artifacts>,
 }
 
 /// A unit, or several by a pattern, to look at.
@@ -137,6 +144,9 @@ pub(crate) mod tests {
             units: Vec::new(),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
             endpoints: Vec::new(),
+            backups: Vec::new(),
+            restore_drills: None,
+            emergency_bundles: None,
         }
     }
 

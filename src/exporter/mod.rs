@@ -6,7 +6,8 @@
 //!
 //! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
 //! * [`config`]: the configuration file, from what was typed to what is valid.
-//! * [`instance`]: one Hermes home to look at; [`endpoint`]: an address of it to ask; [`discovery`]: finding homes without a configuration.
+//! * [`instance`]: one Hermes home to look at; [`endpoint`]: an address of it to ask; [`backup`]: what it is backed up to;
+//!   [`discovery`]: finding homes without a configuration.
 //! * [`collect`]: looking at a home, one collector per part of it, under a deadline.
 //! * [`snapshot`]: what was seen, typed and serialisable: the centre that everything else renders.
 //! * [`findings`]: what is wrong, judged from Snapshots.
@@ -14,6 +15,7 @@
 //! * [`serve`]: the HTTP server around them; [`reload`]: changing the configuration under it.
 //! * [`demo`]: sample homes and a stand-in gateway, to try all of this without Hermes.
 
+pub mod backup;
 pub mod cli;
 pub mod collect;
 pub mod config;

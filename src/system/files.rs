@@ -239,7 +239,7 @@ fn read_tail_stamped(path: &Path, most: u64) -> Result<Option<Stamped>, FileErro
 }
 
 /// `None` where the failure means that there is no such thing, else the error that it is.
-pub(super) fn absent_or_error<T>(path: &Path, error: std::io::Error) -> Result<Option<T>, FileError> {
+pub fn absent_or_error<T>(path: &Path, error: std::io::Error) -> Result<Option<T>, FileError> {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),

@@ -7,6 +7,7 @@
 //! * [`control_group`]: which systemd unit a process runs in.
 //! * [`descriptors`]: how many files and connections this process may have open.
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
+//! * [`git`]: reading somebody else's git repository without leaving a trace.
 //! * [`http`]: one bounded HTTP request over one fresh connection.
 //! * [`owner`]: threads that read what is another user's with that user's rights.
 //! * [`privileges`]: what this process may do beyond the rights of its user.
@@ -22,6 +23,7 @@ pub mod access;
 pub mod control_group;
 pub mod descriptors;
 pub mod files;
+pub mod git;
 pub mod http;
 pub mod owner;
 pub mod privileges;

@@ -17,6 +17,9 @@ const LATEST: f64 = 253_402_300_799.0;
 pub struct Timestamp(f64);
 
 impl Timestamp {
+    /// The latest moment taken as real.
+    pub const LATEST: Timestamp = Timestamp(LATEST);
+
     /// This moment, by the system's clock.
     pub fn now() -> Timestamp {
         Timestamp::from(SystemTime::now())

@@ -8,11 +8,12 @@
 //! * [`background`]: work that is too long for a scrape.
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
 //! * [`programs`]: which of Hermes' programs run, for which home, and what they have started.
-//! * one room per collector: [`activity`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`],
+//! * one room per collector: [`activity`], [`backup`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`],
 //!   [`guardrails`], [`home`], [`host`], [`inventory`], [`sessions`], [`tailscale`], [`units`].
 
 pub mod activity;
 pub mod background;
+pub mod backup;
 pub mod credentials;
 pub mod cron;
 mod dotenv;
@@ -217,7 +218,7 @@ const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 13] = [
+pub const COLLECTORS: [Entry; 14] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -256,6 +257,16 @@ pub const COLLECTORS: [Entry; 13] = [
         scope: Scope::Instance {
             build: |instance, _| Box::new(credentials::CredentialsCollector::new(instance)),
             unknown: |reason| Part::Credentials(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "backup",
+        reads: "the repositories it is backed up to, restore drills and emergency bundles",
+        timeout: PATIENT,
+        time_to_live: Some(Duration::from_secs(600)),
+        scope: Scope::Instance {
+            build: |instance, time_to_live| Box::new(backup::BackupCollector::new(instance, time_to_live)),
+            unknown: |reason| Part::Backups(Reading::Unknown(reason)),
         },
     },
     Entry {

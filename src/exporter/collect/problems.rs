@@ -4,6 +4,7 @@ use std::error::Error;
 
 use crate::exporter::snapshot::{Problem, Reading, Reason};
 use crate::system::files::FileError;
+use crate::system::git::GitError;
 use crate::system::http::HttpError;
 use crate::system::http::connect::ConnectError;
 use crate::system::owner::OwnerError;
@@ -39,6 +40,18 @@ impl Because for DatabaseError {
             DatabaseError::Locked { .. } | DatabaseError::TooSlow { .. } => Reason::Timeout,
             DatabaseError::Schema { .. } => Reason::Unsupported,
             DatabaseError::Sqlite { .. } => Reason::Io,
+        }
+    }
+}
+
+impl Because for GitError {
+    fn reason(&self) -> Reason {
+        match self {
+            GitError::Permission { .. } | GitError::Owner { .. } => Reason::Permission,
+            GitError::File(error) => error.reason(),
+            GitError::Unsupported { .. } | GitError::TooMuch { .. } => Reason::Unsupported,
+            GitError::Damaged { .. } => Reason::Parse,
+            GitError::Io { .. } | GitError::Isolation => Reason::Io,
         }
     }
 }

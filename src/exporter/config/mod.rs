@@ -3,6 +3,7 @@
 //! [`raw`] is the file as typed; [`Config`] is what everything else works with, and can only be made from
 //! something valid. [`reference`] is the documentation of every key, checked against the code.
 
+mod backups;
 mod endpoints;
 mod error;
 mod raw;

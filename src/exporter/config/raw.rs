@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
+use super::backups::{RawArtifacts, RawBackup};
 use super::error::{ConfigError, nearest};
 use crate::exporter::instance::CronJobLabel;
 use crate::exporter::snapshot::endpoints::EndpointKind;
@@ -59,6 +60,12 @@ pub(super) struct RawInstance {
     pub(super) s6_scan_directory: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) endpoints: Vec<RawEndpoint>,
+    #[serde(default)]
+    pub(super) backups: Vec<RawBackup>,
+    #[serde(default)]
+    pub(super) restore_drills: Option<RawArtifacts>,
+    #[serde(default)]
+    pub(super) emergency_bundles: Option<RawArtifacts>,
 }
 
 #[derive(Debug, Deserialize)]

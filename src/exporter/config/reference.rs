@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// Every key, in the order in which it is documented.
-pub const KEYS: [Key; 30] = [
+pub static KEYS: &[Key] = &[
     Key { path: "instances", takes: "list", default: "required", does: "The installations to look at" },
     Key {
         path: "instances[].name",
@@ -139,6 +139,102 @@ pub const KEYS: [Key; 30] = [
         does: "The authorities whose certificates are trusted, in PEM, instead of the system's; read again when it changes",
     },
     Key {
+        path: "instances[].backups",
+        takes: "list",
+        default: "none",
+        does: "The repositories of git that it is backed up to; at most 64",
+    },
+    Key {
+        path: "instances[].backups[].name",
+        takes: "text",
+        default: "required",
+        does: "The value of the `repo` label; unique in the instance",
+    },
+    Key {
+        path: "instances[].backups[].path",
+        takes: "path",
+        default: "required",
+        does: "The repository: the folder with its working tree, or a bare one itself; read as the instance's user",
+    },
+    Key {
+        path: "instances[].backups[].remote",
+        takes: "name",
+        default: "that of the branch's upstream, else the only one, else `origin`",
+        does: "The remote that it is pushed to; one that is named here and is not there means that nothing has been pushed",
+    },
+    Key {
+        path: "instances[].backups[].branch",
+        takes: "name",
+        default: "the branch's upstream, else the one of the same name",
+        does: "The branch on that remote",
+    },
+    Key {
+        path: "instances[].backups[].payload",
+        takes: "folder",
+        default: "none",
+        does: "The folder in it that is restored from, whose files in the newest commit are counted; `.` for all of it",
+    },
+    Key {
+        path: "instances[].backups[].max_age",
+        takes: "duration or `off`",
+        default: "the threshold `backup_age`",
+        does: "How old its newest commit may be that has reached the remote, or without one its newest commit",
+    },
+    Key {
+        path: "instances[].backups[].forbidden",
+        takes: "list of patterns",
+        default: "none",
+        does: "Shell patterns of files that must not be committed, besides what looks like a secret or a live database; with a `/` for the whole path, else for the name",
+    },
+    Key {
+        path: "instances[].backups[].allowed",
+        takes: "list of patterns",
+        default: "none",
+        does: "Shell patterns, as `forbidden`, of files that may be committed whatever they look like",
+    },
+    Key {
+        path: "instances[].backups[].dirty",
+        takes: "`true` or `false`",
+        default: "`true`",
+        does: "Whether its working tree is looked through for what is not committed, which takes a look at every file",
+    },
+    Key {
+        path: "instances[].restore_drills",
+        takes: "map",
+        default: "none",
+        does: "The marks that rehearsals of a restore leave",
+    },
+    Key {
+        path: "instances[].restore_drills.pattern",
+        takes: "path with wildcards",
+        default: "required",
+        does: "Shell pattern of the files, from the root, of which the newest counts; without `**`",
+    },
+    Key {
+        path: "instances[].restore_drills.max_age",
+        takes: "duration or `off`",
+        default: "the threshold `restore_drill_age`",
+        does: "How old the newest may be",
+    },
+    Key {
+        path: "instances[].emergency_bundles",
+        takes: "map",
+        default: "none",
+        does: "The bundles that are made for an emergency",
+    },
+    Key {
+        path: "instances[].emergency_bundles.pattern",
+        takes: "path with wildcards",
+        default: "required",
+        does: "As for `restore_drills`",
+    },
+    Key {
+        path: "instances[].emergency_bundles.max_age",
+        takes: "duration or `off`",
+        default: "the threshold `emergency_bundle_age`",
+        does: "How old the newest may be",
+    },
+    Key {
         path: "thresholds.gateway_heartbeat",
         takes: "duration",
         default: "90s",
@@ -198,7 +294,7 @@ pub const KEYS: [Key; 30] = [
 pub fn markdown() -> String {
     let mut text = String::from(include_str!("reference.md"));
     text.push_str("\n## Keys\n\n| key | takes | default | what it does |\n|---|---|---|---|\n");
-    for key in &KEYS {
+    for key in KEYS {
         text.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.takes, key.default, key.does));
     }
     text.push_str("\n## Collectors\n\n| name | what it reads | timeout | time to live |\n|---|---|---|---|\n");
@@ -230,6 +326,9 @@ mod tests {
             ("", "zzz: 1\n"),
             ("instances[].", "instances: [{zzz: 1}]\n"),
             ("instances[].endpoints[].", "instances: [{name: a, home: /a, endpoints: [{zzz: 1}]}]\n"),
+            ("instances[].backups[].", "instances: [{name: a, home: /a, backups: [{zzz: 1}]}]\n"),
+            ("instances[].restore_drills.", "instances: [{name: a, home: /a, restore_drills: {zzz: 1}}]\n"),
+            ("instances[].emergency_bundles.", "instances: [{name: a, home: /a, emergency_bundles: {zzz: 1}}]\n"),
             ("thresholds.", "instances: []\nthresholds: {zzz: 1}\n"),
             ("tailscale.", "instances: []\ntailscale: {zzz: 1}\n"),
             ("collectors.<name>.", "instances: []\ncollectors: {home: {zzz: 1}}\n"),

@@ -55,6 +55,9 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
                 None => S6_SCAN_DIRECTORY.into(),
             },
             endpoints: check.endpoints(&typed.endpoints, endpoints_limit)?,
+            backups: check.backups(&typed.backups)?,
+            restore_drills: check.artifacts(typed.restore_drills.as_ref(), "/var/lib/hermes-restore/drill-*.json")?,
+            emergency_bundles: check.artifacts(typed.emergency_bundles.as_ref(), "/var/backups/hermes/*.tar.gpg")?,
         };
         check.is_unlike(&instance, &instances, typed, &lines)?;
         lines.insert(instance.name.clone(), typed.name.referenced.line());
@@ -307,7 +310,16 @@ impl Check<'_> {
         key: &str,
         shortest: Duration,
     ) -> Result<Duration, ConfigError> {
-        let RawDuration(duration) = typed.value;
+        self.in_range(typed.value, &typed.referenced, key, shortest)
+    }
+
+    pub(super) fn in_range(
+        &self,
+        RawDuration(duration): RawDuration,
+        at: &Location,
+        key: &str,
+        shortest: Duration,
+    ) -> Result<Duration, ConfigError> {
         if duration < shortest || duration > LONGEST_DURATION {
             let problem = format!(
                 "{} is out of range; at least {}, at most {}",
@@ -315,7 +327,7 @@ impl Check<'_> {
                 humantime::format_duration(shortest),
                 humantime::format_duration(LONGEST_DURATION),
             );
-            return Err(self.invalid(&typed.referenced, key, problem));
+            return Err(self.invalid(at, key, problem));
         }
         Ok(duration)
     }

@@ -45,15 +45,21 @@ pub struct Repository {
     pub max_age_seconds: Reading<f64>,
     /// When its newest commit was made; absent where it has none.
     pub newest_commit: Reading<Timestamp>,
-    /// When the newest commit was made that has reached the remote; absent where there is no remote to reach.
+    /// Whether the branch that it is pushed to is there, as far as this repository knows; absent where there is no remote
+    /// to reach.
+    #[serde(default)]
+    pub remote_branch: Reading<RemoteBranch>,
+    /// When the newest commit was made that has reached the remote: the one that the branch there was last seen at, also
+    /// where other commits than these have been made here since. Absent where none has, or there is no remote to reach.
     pub newest_pushed_commit: Reading<Timestamp>,
     /// When something was last pushed from here; absent where that was never, or is not recorded.
     pub last_push: Reading<Timestamp>,
-    /// Commits that have not reached the remote; absent where there is no remote to reach.
+    /// Commits that have not reached the remote, which are all where nothing has; absent where there is no remote to
+    /// reach.
     pub unpushed_commits: Reading<u64>,
     /// When the oldest of these was made; absent where there is none.
     pub oldest_unpushed_commit: Reading<Timestamp>,
-    /// Files that are changed, new or deleted and not committed; absent where there is no working tree, or where they
+    /// Files that are changed, new or deleted and not committed, a new folder counted once; absent where there is no working tree, or where they
     /// are not to be looked for.
     pub dirty_files: Reading<u64>,
     /// Commits of late.
@@ -66,13 +72,26 @@ pub struct Repository {
 
 impl Repository {
     /// Up to when the instance is backed up: the newest commit that has reached the remote, where there is one to reach,
-    /// else the newest commit.
+    /// else the newest commit. Where nothing has reached the remote, nothing is safe that was ever committed: then it is
+    /// the moment of the first commit, from which on something was waiting.
     pub fn backed_up_until(&self) -> Reading<Timestamp> {
-        match self.newest_pushed_commit {
-            Reading::Absent => self.newest_commit,
-            known_or_unknown => known_or_unknown,
+        match (self.newest_pushed_commit, self.remote_branch) {
+            (Reading::Absent, Reading::Known(RemoteBranch::Missing)) => self.oldest_unpushed_commit,
+            (Reading::Absent, Reading::Unknown(reason)) => Reading::Unknown(reason),
+            (Reading::Absent, _) => self.newest_commit,
+            (known_or_unknown, _) => known_or_unknown,
         }
     }
+}
+
+/// Whether the branch that a repository is pushed to is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemoteBranch {
+    /// It was there when the remote was last heard of.
+    Present,
+    /// It was never pushed, or it is gone.
+    Missing,
 }
 
 /// What is at the path of a repository.

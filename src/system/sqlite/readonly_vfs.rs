@@ -1,4 +1,4 @@
-//! A SQLite file layer that can not create, write or delete: the one module with unsafe code.
+//! A SQLite file layer that can not create, write or delete: one of the two modules with unsafe code.
 //!
 //! SQLite's own `mode=ro` is not enough. When a reader opens a WAL database in the moment its owner has closed
 //! it and taken the `-wal` file away, SQLite creates that file anew, owned by the reader, and the owner can be

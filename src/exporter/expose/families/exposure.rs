@@ -19,7 +19,7 @@ pub(super) static FAMILIES: &[Family] = &[
     gauge(
         "hermes_guardrail_ok",
         &["guardrail"],
-        "1 when the guardrail is in place: private_listeners, approvals_enforced, secrets_redacted, pii_redacted, home_private or secrets_private",
+        "1 when the guardrail is in place: private_listeners, approvals_enforced, secrets_redacted, pii_redacted, home_private, secrets_private or backup_clean_of_secrets",
     )
     .instance(|snapshot, sink| {
         if let Reading::Known(exposure) = &snapshot.exposure {
@@ -27,6 +27,9 @@ pub(super) static FAMILIES: &[Family] = &[
         }
         for (name, reading) in snapshot.guardrails.known().into_iter().flat_map(|guardrails| guardrails.named()) {
             put(sink, &[name], reading);
+        }
+        if let Reading::Known(backups) = &snapshot.backups {
+            put(sink, &["backup_clean_of_secrets"], &backups.are_clean_of_secrets());
         }
     }),
 ];

@@ -3,6 +3,7 @@
 //! The names are a contract with dashboards, alert rules and other people's queries. A reading that is absent
 //! or unknown has no sample; a thing that is configured and missing is known, and is 0.
 
+mod backups;
 mod credentials;
 mod cron;
 mod endpoints;
@@ -32,6 +33,7 @@ static PARTS: &[&[Family]] = &[
     sessions::FAMILIES,
     cron::FAMILIES,
     credentials::FAMILIES,
+    backups::FAMILIES,
     inventory::FAMILIES,
     home::FAMILIES,
     endpoints::FAMILIES,

@@ -1,0 +1,33 @@
+//! What is changed in a working tree and not committed: a look at every file, and for that expensive.
+
+use git2::StatusOptions;
+
+use super::{GitError, Repository};
+
+/// The most files of a working tree that are compared.
+const MOST_FILES: usize = 1_000_000;
+
+impl Repository {
+    /// How many files are changed, new or deleted, as `git status` counts them: a new folder counts once, and what is
+    /// ignored, or changed inside of a submodule, does not. `None` where there is no working tree.
+    pub fn changed_files(&self) -> Result<Option<u64>, GitError> {
+        if self.inner.is_bare() {
+            return Ok(None);
+        }
+        let failed = |error: git2::Error| self.failed(&error);
+        if self.inner.index().map_err(failed)?.len() > MOST_FILES {
+            return Err(self.too_much(MOST_FILES as u64, "files"));
+        }
+        let mut options = StatusOptions::new();
+        options
+            .include_untracked(true)
+            .recurse_untracked_dirs(false)
+            .include_ignored(false)
+            .exclude_submodules(true)
+            // libgit2 would write what it has found out back to the index.
+            .no_refresh(true)
+            .update_index(false);
+        let statuses = self.inner.statuses(Some(&mut options)).map_err(failed)?;
+        Ok(Some(statuses.iter().filter(|entry| !entry.status().is_ignored()).count() as u64))
+    }
+}
