@@ -7,6 +7,7 @@
 //! * [`untouched`]: looking leaves no trace in a home.
 //! * [`properties`]: what holds for any input at all.
 //! * [`http`]: routes, formats, filters, reload.
+//! * [`logs`]: a million records of a log, counted through rotation.
 //! * [`commands`]: the program: commands, exit codes, signals.
 //!
 //! Tests against the real Hermes, a real Prometheus and so on are in `tests/end_to_end`.
@@ -19,5 +20,6 @@ mod expected;
 mod golden;
 mod homes;
 mod http;
+mod logs;
 mod properties;
 mod untouched;

@@ -4,7 +4,7 @@
 //! be half-written, be a FIFO that never answers, or be large enough to exhaust memory. Every read here is
 //! bounded, never blocks on a special file, and distinguishes "not there" from "could not look".
 //!
-//! This is not for SQLite databases (see [`super::sqlite`]) and not for following logs.
+//! This is not for SQLite databases (see [`super::sqlite`]) and not for following logs (see [`super::log_tail`]).
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};

@@ -9,6 +9,7 @@
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
 //! * [`git`]: reading somebody else's git repository without leaving a trace.
 //! * [`http`]: one bounded HTTP request over one fresh connection.
+//! * [`log_tail`]: every line of a growing log once, through rotation and truncation.
 //! * [`owner`]: threads that read what is another user's with that user's rights.
 //! * [`privileges`]: what this process may do beyond the rights of its user.
 //! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
@@ -25,6 +26,7 @@ pub mod descriptors;
 pub mod files;
 pub mod git;
 pub mod http;
+pub mod log_tail;
 pub mod owner;
 pub mod privileges;
 pub mod processes;

@@ -26,6 +26,7 @@ OTHER_COLLECTORS = (
     "endpoints",
     "exposure",
     "guardrails",
+    "logs",
     "host",
     "tailscale",
 )

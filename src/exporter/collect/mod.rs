@@ -9,7 +9,7 @@
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
 //! * [`programs`]: which of Hermes' programs run, for which home, and what they have started.
 //! * one room per collector: [`activity`], [`backup`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`],
-//!   [`guardrails`], [`home`], [`host`], [`inventory`], [`sessions`], [`tailscale`], [`units`].
+//!   [`guardrails`], [`home`], [`host`], [`inventory`], [`logs`], [`sessions`], [`tailscale`], [`units`].
 
 pub mod activity;
 pub mod background;
@@ -27,6 +27,7 @@ pub mod home;
 pub mod host;
 pub mod inventory;
 mod kept;
+pub mod logs;
 pub mod problems;
 pub mod programs;
 #[cfg(test)]
@@ -218,7 +219,7 @@ const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 14] = [
+pub const COLLECTORS: [Entry; 15] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -337,6 +338,16 @@ pub const COLLECTORS: [Entry; 14] = [
         scope: Scope::Instance {
             build: |instance, _| Box::new(guardrails::GuardrailsCollector::new(instance)),
             unknown: |reason| Part::Guardrails(Reading::Unknown(reason)),
+        },
+    },
+    Entry {
+        name: "logs",
+        reads: "records of agent.log, errors.log and gateway.log, by level",
+        timeout: PATIENT,
+        time_to_live: None,
+        scope: Scope::Instance {
+            build: |instance, _| Box::new(logs::LogsCollector::new(instance)),
+            unknown: |reason| Part::Logs(Reading::Unknown(reason)),
         },
     },
     Entry {

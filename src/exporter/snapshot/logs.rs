@@ -1,4 +1,4 @@
-//! What is known of an instance's logs: how many lines were written of each level. No text of a log is in here.
+//! What is known of an instance's logs: how many records were written of each level. No text of a log is in here.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,14 @@ use super::{Label, Reading};
 /// The logs of one instance, as far as the exporter has watched them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Logs {
-    /// Lines that were written while the exporter watched, by log.
+    /// Records that were written while the exporter watched, by log: `agent`, `errors` and `gateway`.
     pub lines: BTreeMap<Label, Reading<Lines>>,
-    /// Those of them that tell of a rate limit (429), each once, however many logs it stands in.
+    /// Warnings and errors among them that tell of a rate limit (429), each once, however many logs it stands in.
     pub rate_limited: Reading<u64>,
 }
 
-/// Lines of a log by level.
+/// Records of a log by level. A record is a line that begins with a moment and a level, with the lines after it that do
+/// not, such as a traceback.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lines {
     /// For who looks for a mistake.

@@ -15,6 +15,7 @@ mod home;
 mod host;
 mod instance;
 mod inventory;
+mod logs;
 mod sessions;
 mod tailscale;
 mod units;
@@ -38,6 +39,7 @@ static PARTS: &[&[Family]] = &[
     home::FAMILIES,
     endpoints::FAMILIES,
     exposure::FAMILIES,
+    logs::FAMILIES,
     host::FAMILIES,
     tailscale::FAMILIES,
     exporter::FAMILIES,
