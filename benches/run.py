@@ -3,8 +3,8 @@
 
     python benches/run.py --exporter target/release/hermes-exporter --hermes-python PYTHON [--quick]
 
-Four parts: two homes with a living gateway; a thousand homes; one home with a very large store; units of a systemd,
-booted for that, which needs root. Nothing here fails
+Five parts: two homes with a living gateway; a thousand homes; one home with a very large store; a million records of
+a log; units of a systemd, booted for that, which needs root. Nothing here fails
 because something is slow: figures are for reading. It fails when an answer is wrong or incomplete.
 """
 
@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "end_t
 
 import homes  # noqa: E402
 import large_home  # noqa: E402
+import logs  # noqa: E402
 import units  # noqa: E402
 from measure import Client, Figures, Table, bytes_read, cpu_seconds, sample, status_kib  # noqa: E402
 from processes import Program, free_port, running, wait_for  # noqa: E402
@@ -419,7 +420,7 @@ def facts(given: argparse.Namespace) -> None:
     )
 
 
-PARTS = {"two": two_homes, "many": many_homes, "large": large, "units": units.measured}
+PARTS = {"two": two_homes, "many": many_homes, "large": large, "logs": logs.measured, "units": units.measured}
 
 
 def main() -> None:

@@ -196,7 +196,7 @@ fn no_text_of_a_log_is_kept_or_told() {
         home.append(log, &record("ERROR", secret).trim_end().replace("ERROR", secret));
     }
     let (logs, problems) = home.look();
-    let told = format!("{problems:?} {:?} {}", home.collector, serde_json::to_string(&*logs.known().unwrap()).unwrap());
+    let told = format!("{problems:?} {:?} {}", home.collector, serde_json::to_string(logs.known().unwrap()).unwrap());
     // As a list of bytes either.
     let bytes = format!("{:?}", secret.as_bytes());
     assert!(!told.contains(secret) && !told.contains(bytes.trim_matches(['[', ']'])));
