@@ -129,6 +129,7 @@ impl Discovered {
             expected_tokens: None,
             cron_job_label: CronJobLabel::Id,
             thresholds: Thresholds::default(),
+            ignored_findings: Vec::new(),
             units: generated_units(home, processes::is_supervised_by_s6()),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
             endpoints: Vec::new(),

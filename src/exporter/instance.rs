@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::backup::{Artifacts, Backup};
 use super::endpoint::Endpoint;
+use super::findings::Code;
 use super::snapshot::Thresholds;
 use super::snapshot::units::ManagerKind;
 use crate::system::{systemd, users};
@@ -25,6 +26,8 @@ pub struct Instance {
     pub cron_job_label: CronJobLabel,
     /// The limits in force.
     pub thresholds: Thresholds,
+    /// What is not to be found of it.
+    pub ignored_findings: Vec<Code>,
     /// The units that a supervisor runs for it.
     pub units: Vec<UnitSpec>,
     /// The folder in which s6 has its services.
@@ -141,6 +144,7 @@ pub(crate) mod tests {
             expected_tokens: None,
             cron_job_label: CronJobLabel::Id,
             thresholds: Thresholds::default(),
+            ignored_findings: Vec::new(),
             units: Vec::new(),
             s6_scan_directory: S6_SCAN_DIRECTORY.into(),
             endpoints: Vec::new(),

@@ -66,7 +66,7 @@ fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
 }
 
 /// The word out of `known` that is most like what was typed, if any is like it at all.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// Below this two words are not taken as one misspelt; found by trying typical slips.
     const LIKENESS: f64 = 0.75;
     known

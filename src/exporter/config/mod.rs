@@ -6,6 +6,7 @@
 mod backups;
 mod endpoints;
 mod error;
+mod judging;
 mod raw;
 pub mod reference;
 mod validate;
@@ -15,9 +16,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub(crate) use error::nearest;
 
 use super::collect::COLLECTORS;
+use super::findings::Code;
 use super::instance::Instance;
+use super::snapshot::Thresholds;
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +35,12 @@ pub struct Config {
 }
 
 /// What the configuration says of the machine that the exporter runs on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MachineSettings {
+    /// The limits in force for it.
+    pub thresholds: Thresholds,
+    /// What is not to be found of it.
+    pub ignored_findings: Vec<Code>,
     /// The socket of Tailscale's daemon, where the configuration names it; else it is looked for.
     pub tailscale_socket: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! The configuration file as typed: names, types and places, before anything is checked against anything else.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) struct RawConfig {
     pub(super) collectors: RawCollectors,
     #[serde(default)]
     pub(super) thresholds: RawThresholds,
+    #[serde(default)]
+    pub(super) ignored_findings: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) env_keys: Option<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -48,6 +51,8 @@ pub(super) struct RawInstance {
     pub(super) user: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) thresholds: RawThresholds,
+    #[serde(default)]
+    pub(super) ignored_findings: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(super) env_keys: Option<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -95,19 +100,31 @@ pub(super) struct RawEndpoint {
     pub(super) ca_file: Option<Spanned<String>>,
 }
 
-/// Collectors by name, with the place of each name: which names there are is not known to the parser.
-#[derive(Debug, Default)]
-pub(super) struct RawCollectors(pub(super) Vec<(Spanned<String>, RawCollector)>);
+/// Collectors by name.
+pub(super) type RawCollectors = ByName<RawCollector>;
 
-impl<'de> Deserialize<'de> for RawCollectors {
+/// Limits by name, as typed: in what each is measured is not known to the parser.
+pub(super) type RawThresholds = ByName<Spanned<String>>;
+
+/// Values by name, with the place of each name: which names there are is not known to the parser.
+#[derive(Debug)]
+pub(super) struct ByName<V>(pub(super) Vec<(Spanned<String>, V)>);
+
+impl<V> Default for ByName<V> {
+    fn default() -> Self {
+        ByName(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for ByName<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
+        struct Entries<V>(PhantomData<V>);
 
-        impl<'de> Visitor<'de> for Entries {
-            type Value = RawCollectors;
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+            type Value = ByName<V>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a map from names of collectors")
+                formatter.write_str("a map from names")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -115,11 +132,11 @@ impl<'de> Deserialize<'de> for RawCollectors {
                 while let Some(entry) = map.next_entry()? {
                     entries.push(entry);
                 }
-                Ok(RawCollectors(entries))
+                Ok(ByName(entries))
             }
         }
 
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(Entries(PhantomData))
     }
 }
 
@@ -132,13 +149,6 @@ pub(super) struct RawCollector {
     pub(super) timeout: Option<Spanned<RawDuration>>,
     #[serde(default)]
     pub(super) time_to_live: Option<Spanned<RawDuration>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawThresholds {
-    #[serde(default)]
-    pub(super) gateway_heartbeat: Option<Spanned<RawDuration>>,
 }
 
 /// A duration as people write it: `90s`, `5m`, `1h 30m`.

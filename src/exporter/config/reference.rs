@@ -1,6 +1,10 @@
 //! The documentation of every key of the configuration, from which `docs/configuration.md` is made.
 
+use std::time::Duration;
+
 use super::super::collect::COLLECTORS;
+use crate::exporter::snapshot::Threshold;
+use crate::exporter::snapshot::thresholds::Measure;
 
 /// One key.
 #[derive(Debug)]
@@ -70,7 +74,13 @@ pub static KEYS: &[Key] = &[
         path: "instances[].thresholds",
         takes: "map",
         default: "those of the fleet",
-        does: "As `thresholds`, for this instance",
+        does: "As `thresholds`, for this instance; what it does not name is as in the fleet",
+    },
+    Key {
+        path: "instances[].ignored_findings",
+        takes: "list",
+        default: "those of the fleet",
+        does: "As `ignored_findings`, for this instance; stands instead of those of the fleet",
     },
     Key {
         path: "instances[].env_keys",
@@ -235,10 +245,16 @@ pub static KEYS: &[Key] = &[
         does: "How old the newest may be",
     },
     Key {
-        path: "thresholds.gateway_heartbeat",
-        takes: "duration",
-        default: "90s",
-        does: "A gateway whose heartbeat is older is frozen; Hermes writes one every 30 s",
+        path: "thresholds",
+        takes: "map",
+        default: "see below",
+        does: "The limits that instances and the machine are judged by, by name (below)",
+    },
+    Key {
+        path: "ignored_findings",
+        takes: "list",
+        default: "none",
+        does: "What is not to be found, of the table in [findings.md](findings.md), of instances and of the machine",
     },
     Key {
         path: "env_keys",
@@ -297,6 +313,17 @@ pub fn markdown() -> String {
     for key in KEYS {
         text.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.takes, key.default, key.does));
     }
+    text.push_str("\n## Thresholds\n\n| name | takes | default | what is judged by it |\n|---|---|---|---|\n");
+    for threshold in Threshold::ALL {
+        let or_off = if threshold.is_optional() { " or `off`" } else { "" };
+        let (takes, default) = match threshold.measure() {
+            Measure::Seconds => ("duration", duration_as_typed(Duration::from_secs_f64(threshold.default_value()))),
+            Measure::Ratio => ("part of a whole, as in `0.1` or `10%`,", threshold.default_value().to_string()),
+            Measure::Count => ("number", threshold.default_value().to_string()),
+        };
+        let (name, meaning) = (threshold.as_str(), threshold.meaning());
+        text.push_str(&format!("| `{name}` | {takes}{or_off} | {default} | {meaning} |\n"));
+    }
     text.push_str("\n## Collectors\n\n| name | what it reads | timeout | time to live |\n|---|---|---|---|\n");
     for entry in &COLLECTORS {
         let time_to_live =
@@ -305,6 +332,16 @@ pub fn markdown() -> String {
         text.push_str(&format!("| `{}` | {} | {timeout} | {time_to_live} |\n", entry.name, entry.reads));
     }
     text
+}
+
+/// Days are what people count in; the crate goes on to months.
+fn duration_as_typed(duration: Duration) -> String {
+    const DAY: u64 = 86_400;
+    match duration.as_secs() {
+        seconds if seconds > DAY && seconds.is_multiple_of(DAY) => format!("{}d", seconds / DAY),
+        seconds if seconds > DAY => format!("{}h", seconds / 3600),
+        _ => humantime::format_duration(duration).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -329,7 +366,6 @@ mod tests {
             ("instances[].backups[].", "instances: [{name: a, home: /a, backups: [{zzz: 1}]}]\n"),
             ("instances[].restore_drills.", "instances: [{name: a, home: /a, restore_drills: {zzz: 1}}]\n"),
             ("instances[].emergency_bundles.", "instances: [{name: a, home: /a, emergency_bundles: {zzz: 1}}]\n"),
-            ("thresholds.", "instances: []\nthresholds: {zzz: 1}\n"),
             ("tailscale.", "instances: []\ntailscale: {zzz: 1}\n"),
             ("collectors.<name>.", "instances: []\ncollectors: {home: {zzz: 1}}\n"),
         ];
@@ -340,6 +376,16 @@ mod tests {
                     KEYS.iter().any(|key| key.path == path || key.path.starts_with(&format!("{path}.")));
                 assert!(is_documented, "{path}");
             }
+        }
+    }
+
+    #[test]
+    fn every_threshold_is_documented() {
+        let known = accepted("instances: []\nthresholds: {zzz: 1}\n");
+        assert_eq!(known.len(), Threshold::ALL.len());
+        let text = markdown();
+        for name in known {
+            assert!(text.contains(&format!("| `{name}` | ")), "{name}");
         }
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::error::{ConfigError, nearest};
-use super::raw::{RawCollector, RawConfig, RawDuration, RawInstance, RawThresholds, RawUnit};
+use super::raw::{RawCollector, RawConfig, RawDuration, RawInstance, RawUnit};
 use super::{CollectorSettings, Config, MachineSettings, default_collectors};
 use crate::exporter::collect::{COLLECTORS, entry};
 use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec, generated_units};
 use crate::exporter::snapshot::units::ManagerKind;
-use crate::exporter::snapshot::{OTHER, Threshold, Thresholds};
+use crate::exporter::snapshot::{OTHER, Thresholds};
 use crate::system::processes::is_supervised_by_s6;
 use crate::system::systemd;
 
@@ -28,6 +28,7 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigError> {
     let check = Check { path };
     let thresholds = check.thresholds(&raw.thresholds, Thresholds::default())?;
+    let ignored_findings = check.ignored_findings(&raw.ignored_findings)?;
     let env_keys = check.env_keys(raw.env_keys.as_deref())?;
     let expected_tokens = check.expected_tokens(raw.expected_tokens.as_deref())?;
     let collectors = check.collectors(&raw.collectors.0)?;
@@ -46,6 +47,10 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
                 .or_else(|| expected_tokens.clone()),
             cron_job_label: typed.cron_job_label.unwrap_or(raw.cron_job_label),
             thresholds: check.thresholds(&typed.thresholds, thresholds)?,
+            ignored_findings: match &typed.ignored_findings {
+                Some(ignored) => check.ignored_findings(ignored)?,
+                None => ignored_findings.clone(),
+            },
             units: match &typed.units {
                 Some(units) => check.units(units)?,
                 None => generated_units(&check.home(&typed.home)?, is_s6),
@@ -65,6 +70,8 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
     }
     let socket = raw.tailscale.socket.as_ref();
     let machine = MachineSettings {
+        thresholds,
+        ignored_findings,
         tailscale_socket: socket
             .map(|socket| check.absolute_path(socket, "socket", "/run/tailscale/tailscaled.sock"))
             .transpose()?,
@@ -84,6 +91,22 @@ impl Check<'_> {
             column: at.column().max(1),
             key: key.to_owned(),
             problem: problem.into(),
+        }
+    }
+
+    /// A key that is none of those that there are.
+    pub(super) fn unknown_key(
+        &self,
+        typed: &Spanned<String>,
+        known: impl Iterator<Item = &'static str> + Clone,
+    ) -> ConfigError {
+        ConfigError::UnknownKey {
+            path: self.path.to_owned(),
+            line: typed.referenced.line().max(1),
+            column: typed.referenced.column().max(1),
+            key: typed.value.clone(),
+            nearest: nearest(&typed.value, known.clone()),
+            known: known.map(str::to_owned).collect(),
         }
     }
 
@@ -266,15 +289,7 @@ impl Check<'_> {
         let mut collectors = default_collectors();
         for (name, raw) in typed {
             let Some(entry) = entry(&name.value) else {
-                let names = || COLLECTORS.iter().map(|entry| entry.name);
-                return Err(ConfigError::UnknownKey {
-                    path: self.path.to_owned(),
-                    line: name.referenced.line().max(1),
-                    column: name.referenced.column().max(1),
-                    key: name.value.clone(),
-                    nearest: nearest(&name.value, names()),
-                    known: names().map(str::to_owned).collect(),
-                });
+                return Err(self.unknown_key(name, COLLECTORS.iter().map(|entry| entry.name)));
             };
             let Some(settings) = collectors.get_mut(entry.name) else {
                 continue;
@@ -295,27 +310,19 @@ impl Check<'_> {
         Ok(collectors)
     }
 
-    fn thresholds(&self, raw: &RawThresholds, otherwise: Thresholds) -> Result<Thresholds, ConfigError> {
-        let mut thresholds = otherwise;
-        if let Some(limit) = &raw.gateway_heartbeat {
-            let limit = self.duration(limit, "gateway_heartbeat", Duration::from_secs(1))?;
-            thresholds.set(Threshold::GatewayHeartbeat, Some(limit.as_secs_f64()));
-        }
-        Ok(thresholds)
-    }
-
     pub(super) fn duration(
         &self,
         typed: &Spanned<RawDuration>,
         key: &str,
         shortest: Duration,
     ) -> Result<Duration, ConfigError> {
-        self.in_range(typed.value, &typed.referenced, key, shortest)
+        let RawDuration(duration) = typed.value;
+        self.in_range(duration, &typed.referenced, key, shortest)
     }
 
     pub(super) fn in_range(
         &self,
-        RawDuration(duration): RawDuration,
+        duration: Duration,
         at: &Location,
         key: &str,
         shortest: Duration,

@@ -3,17 +3,37 @@
 //! A [`Finding`] is something that is known to be wrong. What could not be told is [`Unknown`], and never a finding by
 //! itself: nobody is woken by a file that could not be read, until that has lasted ([`Code::CollectorUnknown`]).
 //!
-//! * [`code`]: the table of what can be found.
+//! * [`code`]: the table of what can be found; [`reference`]: `docs/findings.md`, from the table.
+//! * one file per part of a Snapshot with its rules: pure functions of what was seen and of now.
+//! * [`wording`]: durations and numbers of things as people say them.
+//!
+//! What follows from something that is found already is not found again: a gateway that is down has no platforms, and
+//! its cron jobs are not overdue.
 //!
 //! This is not the place for looking ([`super::collect`]) nor for showing ([`super::expose`], [`super::cli`]).
 
+mod backups;
 pub mod code;
+mod credentials;
+mod cron;
+mod endpoints;
+mod exposure;
+mod gateway;
+mod home;
+mod inventory;
+mod looking;
+mod machine;
+pub mod reference;
+mod units;
+pub mod wording;
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
 pub use code::Code;
 
-use super::snapshot::{CollectorRun, Fleet, Label, Reason, Snapshot};
+use super::snapshot::{CollectorRun, Fleet, Label, Reason, Snapshot, Source};
 use crate::system::time::Timestamp;
 
 /// How bad something is.
@@ -55,6 +75,20 @@ pub struct Finding {
     pub sentence: String,
     /// Since when, where that can be told.
     pub since: Option<Timestamp>,
+}
+
+impl Finding {
+    fn new(code: Code, severity: Severity, sentence: impl Into<String>) -> Finding {
+        Finding { code, severity, subject: None, sentence: sentence.into(), since: None }
+    }
+
+    fn about(self, subject: &Label) -> Finding {
+        Finding { subject: Some(subject.clone()), ..self }
+    }
+
+    fn since(self, since: Option<Timestamp>) -> Finding {
+        Finding { since, ..self }
+    }
 }
 
 /// Something that could not be told.
@@ -121,10 +155,15 @@ impl Findings {
         }
     }
 
-    fn of(mut found: Vec<Finding>, runs: &[CollectorRun]) -> Findings {
+    /// What is wrong and not to be ignored, in order, and what could not be told.
+    fn of(mut found: Vec<Finding>, ignored: &[Label], runs: &[CollectorRun]) -> Findings {
+        found.retain(|finding| ignored.iter().all(|ignored| ignored.as_str() != finding.code.as_str()));
         found.sort_by(|one, other| {
             (other.severity, one.code, &one.subject).cmp(&(one.severity, other.code, &other.subject))
         });
+        // A unit may be named twice, with two roles; a finding is one thing, by its code and subject.
+        let mut seen = HashSet::new();
+        found.retain(|finding| seen.insert((finding.code, finding.subject.clone())));
         let of_run = |run: &CollectorRun| {
             let (collector, since) = (run.collector.clone(), run.failing_since);
             let unknown = move |problem: &super::snapshot::Problem| Unknown {
@@ -156,14 +195,53 @@ impl FleetFindings {
             machine: of_machine(fleet),
         }
     }
+
+    /// How many instances are healthy.
+    pub fn healthy(&self) -> usize {
+        self.instances.iter().filter(|findings| findings.health() == Health::Healthy).count()
+    }
+
+    /// How the fleet is: as the worst of it.
+    pub fn health(&self) -> Health {
+        let worst = self.instances.iter().map(Findings::health).max();
+        worst.unwrap_or(Health::Unknown).max(self.machine.health())
+    }
 }
 
+/// The rules about one part of a Snapshot: what is wrong with it at a moment.
+type Rules = fn(&Snapshot, Timestamp) -> Vec<Finding>;
+
+const RULES: [Rules; 9] = [
+    gateway::findings,
+    units::findings,
+    endpoints::findings,
+    backups::findings,
+    credentials::findings,
+    cron::findings,
+    inventory::findings,
+    home::findings,
+    exposure::findings,
+];
+
 /// What is wrong with one instance at `now`.
-pub fn of_instance(snapshot: &Snapshot, _now: Timestamp) -> Findings {
-    Findings::of(Vec::new(), &snapshot.collectors)
+pub fn of_instance(snapshot: &Snapshot, now: Timestamp) -> Findings {
+    // A report tells how things were when it was written: what has grown old since then is the report.
+    let told_at = match snapshot.identity.source {
+        Source::Local => now,
+        Source::Report => snapshot.taken_at,
+    };
+    let mut found: Vec<Finding> = RULES.iter().flat_map(|rules| rules(snapshot, told_at)).collect();
+    found.extend(looking::stale_report(snapshot, now));
+    found.extend(looking::unknown_for_long(&snapshot.collectors, &snapshot.thresholds, told_at));
+    Findings::of(found, &snapshot.ignored_findings, &snapshot.collectors)
 }
 
 /// What is wrong with the machine that the exporter runs on.
 pub fn of_machine(fleet: &Fleet) -> Findings {
-    Findings::of(Vec::new(), &fleet.machine_runs)
+    let mut found = machine::findings(fleet);
+    found.extend(looking::unknown_for_long(&fleet.machine_runs, &fleet.thresholds, fleet.taken_at));
+    Findings::of(found, &fleet.ignored_findings, &fleet.machine_runs)
 }
+
+#[cfg(test)]
+mod tests;

@@ -266,6 +266,12 @@ pub struct Fleet {
     /// How the collectors of the machine fared, those that were asked, in the order of the table of collectors.
     #[serde(default)]
     pub machine_runs: Vec<CollectorRun>,
+    /// The limits in force for the machine.
+    #[serde(default)]
+    pub thresholds: Thresholds,
+    /// Findings that are not to be made of the machine.
+    #[serde(default)]
+    pub ignored_findings: Vec<Label>,
 }
 
 impl Fleet {
@@ -277,6 +283,8 @@ impl Fleet {
             host: Reading::Absent,
             tailscale: Reading::Absent,
             machine_runs: Vec::new(),
+            thresholds: Thresholds::default(),
+            ignored_findings: Vec::new(),
         }
     }
 }

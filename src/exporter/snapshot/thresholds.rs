@@ -124,6 +124,32 @@ impl Threshold {
         }
     }
 
+    /// What is judged by it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Threshold::GatewayHeartbeat => "A gateway whose heart has not beaten for longer is frozen",
+            Threshold::GatewayStarts => {
+                "A gateway that was started more often than this within the last 15 minutes is crash-looping"
+            }
+            Threshold::TimerDelay => "A timer whose next run is due for longer does not fire",
+            Threshold::CertificateExpiry => "A certificate that expires sooner is to be renewed",
+            Threshold::BackupAge => {
+                "A repository whose newest commit that counts is older is stale, where the repository has no limit of its own"
+            }
+            Threshold::BackupUnpushed => "Commits that have not reached the remote for longer are unpushed",
+            Threshold::BackupDirtyFiles => "A repository with more changed files than this is dirty",
+            Threshold::RestoreDrillAge => "A restore drill that lies further back is overdue",
+            Threshold::EmergencyBundleAge => "An emergency bundle that is older is overdue",
+            Threshold::TokenExpiry => "A token that can not be refreshed and expires sooner is to be renewed",
+            Threshold::CronTicker => "A ticker of cron that has not gone round for longer is stale",
+            Threshold::MemoryUsed => "A memory file that is fuller, as a part of its limit, is nearly full",
+            Threshold::DiskAvailable => "A filesystem with a smaller part left has little space",
+            Threshold::DiskAvailableCritical => "A filesystem with a smaller part left is as good as full",
+            Threshold::CollectorUnknown => "A collector that could not tell something for longer is reported",
+            Threshold::ReportAge => "A self-report that is older is stale",
+        }
+    }
+
     /// Whether it can be switched off.
     pub fn is_optional(self) -> bool {
         self != Threshold::GatewayHeartbeat

@@ -20,7 +20,7 @@ use crate::exporter::collect::gateway::GatewayProcesses;
 use crate::exporter::collect::problems::{Because, Problems, display_chain};
 use crate::exporter::collect::programs::HermesPrograms;
 use crate::exporter::collect::{Look, NetworkLook, Part};
-use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Problem, Reading, Reason, Snapshot};
+use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Label, Problem, Reading, Reason, Snapshot, Thresholds};
 use crate::system::owner::{Owner, OwnerError};
 use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
@@ -49,6 +49,9 @@ pub(super) struct Collection {
     /// What each runner is at.
     seats: Vec<Mutex<Option<AtWork>>>,
     machine: Vec<Cell>,
+    /// By what the machine is judged, and what is not to be found of it.
+    thresholds: Thresholds,
+    ignored_findings: Vec<Label>,
     /// Parts that are not over: what is read of the instances, what others are asked of them, and each collector of
     /// the machine.
     left: AtomicUsize,
@@ -102,6 +105,8 @@ impl Collection {
             runs,
             shares,
             machine,
+            thresholds: crew.machine.settings().thresholds,
+            ignored_findings: crew.machine.settings().ignored_findings.iter().map(|code| code.label()).collect(),
             over: Notify::new(),
             whole: OnceLock::new(),
         });
@@ -161,7 +166,12 @@ impl Collection {
     fn assemble(&self, selection: &Selection) -> Arc<Fleet> {
         let asked = self.runs.iter().filter(|run| selection.has_instance(&run.station.instance.name));
         let instances = asked.filter_map(|run| run.snapshot(self.now, selection)).collect();
-        let mut fleet = Fleet { instances, ..Fleet::at(self.now) };
+        let mut fleet = Fleet {
+            instances,
+            thresholds: self.thresholds,
+            ignored_findings: self.ignored_findings.clone(),
+            ..Fleet::at(self.now)
+        };
         for cell in &self.machine {
             cell.put_into(&mut fleet, selection);
         }
@@ -569,7 +579,7 @@ impl Run {
             identity: station.identity(),
             taken_at: now,
             thresholds: station.instance.thresholds,
-            ignored_findings: Vec::new(),
+            ignored_findings: station.instance.ignored_findings.iter().map(|code| code.label()).collect(),
             collectors: Vec::with_capacity(asked.len()),
             gateway: Reading::Absent,
             sessions: Reading::Absent,

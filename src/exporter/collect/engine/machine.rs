@@ -60,6 +60,11 @@ impl Machine {
         Machine { settings: config.machine.clone(), slots: COLLECTORS.iter().filter_map(slot).collect() }
     }
 
+    /// What there is to know of the machine.
+    pub(super) fn settings(&self) -> &MachineSettings {
+        &self.settings
+    }
+
     /// What a look at `selection` has to fill.
     pub(super) fn cells(&self, now: Timestamp, selection: &Selection) -> Vec<Cell> {
         let asked = self.slots.iter().filter(|slot| selection.asks_machine(slot.name));

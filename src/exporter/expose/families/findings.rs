@@ -1,6 +1,6 @@
 //! What is wrong, as `check` and the page say it.
 
-use crate::exporter::expose::family::{Family, Number, gauge, info};
+use crate::exporter::expose::family::{Family, Number, Sink, gauge, info};
 use crate::exporter::findings::Severity;
 use crate::exporter::snapshot::Label;
 
@@ -26,4 +26,17 @@ pub(super) static FAMILIES: &[Family] = &[
             sink.sample(&[finding.code.as_str(), finding.severity.as_str(), subject], Number::Whole(1));
         }
     }),
+    gauge(
+        "hermes_finding_ignored",
+        &["finding"],
+        "1 for what is not to be found, by the configuration; of the machine without an instance",
+    )
+    .instance(|snapshot, sink| put_ignored(&snapshot.ignored_findings, sink))
+    .host(|fleet, sink| put_ignored(&fleet.ignored_findings, sink)),
 ];
+
+fn put_ignored(ignored: &[Label], sink: &mut dyn Sink) {
+    for code in ignored {
+        sink.sample(&[code.as_str()], Number::Whole(1));
+    }
+}

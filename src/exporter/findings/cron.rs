@@ -1,0 +1,70 @@
+//! What is wrong with cron: its ticker and its jobs.
+
+use super::wording::duration;
+use super::{Code, Finding, Severity, gateway};
+use crate::exporter::snapshot::cron::{Cron, Job, JobState};
+use crate::exporter::snapshot::{Label, Reading, Snapshot, Threshold};
+use crate::system::time::Timestamp;
+
+pub(super) fn findings(snapshot: &Snapshot, now: Timestamp) -> Vec<Finding> {
+    let Reading::Known(cron) = &snapshot.cron else {
+        return Vec::new();
+    };
+    let mut found = Vec::from_iter(stale_ticker(snapshot, cron, now));
+    // Without a gateway, or with a ticker that stands, every job is overdue in the end.
+    let is_ticking = found.is_empty() && gateway::is_up(snapshot) != Some(false);
+    for (name, job) in cron.jobs.known().into_iter().flatten() {
+        found.extend(failing(name, job));
+        found.extend(undelivered(name, job));
+        found.extend(overdue(name, job, now).filter(|_| is_ticking));
+    }
+    found
+}
+
+fn stale_ticker(snapshot: &Snapshot, cron: &Cron, now: Timestamp) -> Option<Finding> {
+    let limit = snapshot.thresholds.get(Threshold::CronTicker)?;
+    let last = *cron.ticker_heartbeat.known()?;
+    let gateway = snapshot.gateway.known()?;
+    // One that has just been started finds the mark that its predecessor left.
+    let started = gateway.start_time.known().copied().unwrap_or(last).later(last);
+    if gateway.up != Reading::Known(true) || now.seconds_since(started) <= limit {
+        return None;
+    }
+    let sentence =
+        format!("Cron's ticker has not gone round for {}, and starts no jobs", duration(now.seconds_since(last)));
+    Some(Finding::new(Code::CronTickerStale, Severity::Critical, sentence).since(Some(last)))
+}
+
+fn failing(name: &Label, job: &Job) -> Option<Finding> {
+    let sentence = match job.state {
+        JobState::Error => format!("The cron job \"{name}\" has an error: Hermes can not tell when to run it again"),
+        JobState::Paused => return None,
+        JobState::Scheduled | JobState::Completed | JobState::Other => {
+            format!("The last run of the cron job \"{name}\" failed")
+        }
+    };
+    let is_failing = job.state == JobState::Error || job.last_run_success == Reading::Known(false);
+    let finding = Finding::new(Code::CronJobFailing, Severity::Warning, sentence).about(name);
+    is_failing.then(|| finding.since(job.last_run.known().copied()))
+}
+
+fn undelivered(name: &Label, job: &Job) -> Option<Finding> {
+    let sentence = format!("What the cron job \"{name}\" last had to say was not delivered");
+    let is_failing = job.state != JobState::Paused && job.last_delivery_success == Reading::Known(false);
+    let finding = Finding::new(Code::CronDeliveryFailing, Severity::Warning, sentence).about(name);
+    is_failing.then(|| finding.since(job.last_run.known().copied()))
+}
+
+fn overdue(name: &Label, job: &Job, now: Timestamp) -> Option<Finding> {
+    if !job.overdue || matches!(job.state, JobState::Paused | JobState::Completed) {
+        return None;
+    }
+    let due = job.next_run.known().copied();
+    let sentence = match due {
+        Some(due) => {
+            format!("The cron job \"{name}\" should have run {} ago", duration(now.seconds_since(due)))
+        }
+        None => format!("The cron job \"{name}\" should have run"),
+    };
+    Some(Finding::new(Code::CronJobOverdue, Severity::Warning, sentence).about(name).since(due))
+}
