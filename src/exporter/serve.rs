@@ -5,6 +5,7 @@
 //! | `GET /metrics` | the exposition, `?collect[]=NAME` and `?instance=NAME` (each repeatable) for a part of it |
 //! | `GET /` | the first page |
 //! | `GET /api/v1/instances`, `/api/v1/instances/{name}` | the Snapshots |
+//! | `GET /api/v1/findings` | what is wrong, `?severity=` and `?instance=` (each repeatable) for a part of it |
 //! | `GET /sd` | targets for Prometheus' `http_sd_configs`, one per instance |
 //! | `GET /-/healthy`, `/-/ready` | 200 as long as it serves |
 //! | `POST /-/reload` | loads the configuration again |
@@ -27,9 +28,11 @@ use super::collect::engine::Selection;
 use super::collect::problems::display_chain;
 use super::collect::{COLLECTORS, Entry, Scope, entry};
 use super::expose::family::ExporterFacts;
+use super::expose::findings;
 use super::expose::metrics::Exposition;
 use super::expose::page;
 use super::expose::text::Format;
+use super::findings::{FleetFindings, Severity};
 use super::reload::Reloader;
 use super::snapshot::Fleet;
 
@@ -60,6 +63,7 @@ pub fn router(reloader: Arc<Reloader>, telemetry_path: &str) -> Router {
         .route("/", get(first_page))
         .route("/api/v1/instances", get(snapshots))
         .route("/api/v1/instances/{name}", get(snapshot))
+        .route("/api/v1/findings", get(what_is_wrong))
         .route("/sd", get(targets))
         .route("/-/healthy", get(async || "healthy\n"))
         .route("/-/ready", get(async || "ready\n"))
@@ -120,6 +124,20 @@ async fn snapshot(State(service): State<Service>, Path(name): Path<String>, head
         Some(snapshot) => json(&**snapshot),
         None => no_such_instance(&name),
     }
+}
+
+async fn what_is_wrong(State(service): State<Service>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let severities = match severities(query.as_deref()) {
+        Ok(severities) => severities,
+        Err(refusal) => return refusal,
+    };
+    // A part of the collectors would find a part of what is wrong, and call the rest healthy.
+    let selection = match selection(query.as_deref(), &service) {
+        Ok(selection) => Selection { collectors: BTreeSet::new(), ..selection },
+        Err(refusal) => return refusal,
+    };
+    let fleet = service.reloader.crew().look(&selection, deadline(&headers)).await;
+    json(&findings::body(&fleet, &FleetFindings::of(&fleet), &severities))
 }
 
 /// One target per instance, and one for the exporter and the machine, all at the address that was asked.
@@ -189,11 +207,7 @@ fn deadline(headers: &HeaderMap) -> Instant {
 #[expect(clippy::result_large_err, reason = "the error is the response, and is made at most once per request")]
 fn selection(query: Option<&str>, service: &Service) -> Result<Selection, Response> {
     let mut selection = Selection::default();
-    let pairs: Vec<(String, String)> = match axum::extract::Query::try_from_uri(&uri_of(query.unwrap_or_default())) {
-        Ok(axum::extract::Query(pairs)) => pairs,
-        Err(_) => return Err((StatusCode::BAD_REQUEST, "the query can not be read\n").into_response()),
-    };
-    for (key, value) in pairs {
+    for (key, value) in pairs(query)? {
         match key.as_str() {
             "collect[]" | "collect" => {
                 for name in value.split(',') {
@@ -214,6 +228,30 @@ fn selection(query: Option<&str>, service: &Service) -> Result<Selection, Respon
         }
     }
     Ok(selection)
+}
+
+/// The severities that a query asks for; none where it asks for all of them.
+#[expect(clippy::result_large_err, reason = "the error is the response, and is made at most once per request")]
+fn severities(query: Option<&str>) -> Result<BTreeSet<Severity>, Response> {
+    let mut severities = BTreeSet::new();
+    for (_, value) in pairs(query)?.iter().filter(|(key, _)| key == "severity") {
+        for name in value.split(',') {
+            let Some(severity) = Severity::ALL.into_iter().find(|severity| severity.as_str() == name) else {
+                let text = format!("there is no severity called {name:?}; there are: info, warning, critical\n");
+                return Err((StatusCode::BAD_REQUEST, text).into_response());
+            };
+            severities.insert(severity);
+        }
+    }
+    Ok(severities)
+}
+
+#[expect(clippy::result_large_err, reason = "the error is the response, and is made at most once per request")]
+fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Response> {
+    match axum::extract::Query::try_from_uri(&uri_of(query.unwrap_or_default())) {
+        Ok(axum::extract::Query(pairs)) => Ok(pairs),
+        Err(_) => Err((StatusCode::BAD_REQUEST, "the query can not be read\n").into_response()),
+    }
 }
 
 fn uri_of(query: &str) -> axum::http::Uri {

@@ -43,12 +43,20 @@ impl Arguments {
         }
         Arguments::from_arg_matches(&matches)
     }
+
+    /// The least important that is logged. What can not be told is in what `check` prints.
+    pub(super) fn log_level(&self) -> LogLevel {
+        let otherwise = if matches!(self.command, Some(Command::Check(_))) { LogLevel::Error } else { LogLevel::Info };
+        self.logging.level.unwrap_or(otherwise)
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve metrics, JSON and a page over HTTP; what is done without a command
     Serve(ServeArguments),
+    /// Look once and say what is wrong: exit code 0 healthy, 1 warning, 2 critical, 3 unknown
+    Check(CheckArguments),
     /// Print the metrics once, or write them to a file for node_exporter's textfile collector
     Scrape(ScrapeArguments),
     /// Print the Hermes homes that are found, as a configuration file to start from
@@ -101,6 +109,40 @@ pub(super) struct ScrapeArguments {
     pub(super) collectors: CollectorSwitches,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Look at these instances alone
+    #[arg(value_name = "INSTANCE")]
+    pub(super) instances: Vec<String>,
+    /// Look at what this file names, instead of at the homes that are found
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: Option<PathBuf>,
+    /// For people, or for programs
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) output: CheckOutput,
+    /// Whether there are colours; `auto`: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(super) color: Color,
+    /// Give up on what takes longer
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    #[command(flatten)]
+    pub(super) collectors: CollectorSwitches,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum CheckOutput {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum ScrapeFormat {
     Text,
@@ -123,16 +165,9 @@ pub(super) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct Logging {
-    /// Log nothing less important than this
-    #[arg(
-        id = "log.level",
-        long = "log.level",
-        value_name = "LEVEL",
-        value_enum,
-        default_value = "info",
-        global = true
-    )]
-    pub(super) level: LogLevel,
+    /// Log nothing less important than this [default: info; for `check`, which says it itself: error]
+    #[arg(id = "log.level", long = "log.level", value_name = "LEVEL", value_enum, global = true)]
+    pub(super) level: Option<LogLevel>,
     /// The form of the log lines on standard error
     #[arg(
         id = "log.format",
@@ -259,7 +294,7 @@ mod tests {
     #[test]
     fn flags_of_the_log_may_stand_anywhere_and_others_only_behind_the_command() {
         for line in ["hermes-exporter --log.level debug scrape", "hermes-exporter scrape --log.level debug"] {
-            assert!(matches!(Arguments::read(line.split(' ')).unwrap().logging.level, LogLevel::Debug));
+            assert!(matches!(Arguments::read(line.split(' ')).unwrap().log_level(), LogLevel::Debug));
         }
         for line in [
             "hermes-exporter --config.file a scrape",

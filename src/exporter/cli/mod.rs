@@ -2,9 +2,11 @@
 //!
 //! * 0: done, or ended by a signal as asked;
 //! * 1: failed while running;
+//! * `check`: 0 healthy, 1 warning, 2 critical, 3 unknown;
 //! * 64: bad usage or configuration, before anything was bound or written.
 
 mod arguments;
+mod check;
 mod run;
 
 use std::io::Write;
@@ -14,10 +16,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::collect::problems::display_chain;
-use super::config::ConfigError;
+use super::config::{ConfigError, nearest};
 use super::demo::DemoError;
 use crate::web::listen::ListenError;
-use arguments::{Arguments, LogFormat, Logging};
+use arguments::{Arguments, LogFormat, LogLevel};
 
 /// Bad usage or configuration (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -40,6 +42,16 @@ pub enum CommandError {
         /// The path as typed.
         path: String,
     },
+    /// An instance that there is not.
+    #[error("there is no instance called {name:?}; {}", instead(nearest.as_deref(), known))]
+    NoSuchInstance {
+        /// The name as typed.
+        name: String,
+        /// The name that is most like it.
+        nearest: Option<String>,
+        /// All that there are.
+        known: Vec<String>,
+    },
     /// A file could not be written.
     #[error("{path} could not be written")]
     Output {
@@ -60,10 +72,25 @@ pub enum CommandError {
     },
 }
 
+fn instead(nearest: Option<&str>, known: &[String]) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest:?}?"),
+        None if known.is_empty() => "there is none at all".to_owned(),
+        None => format!("there are: {}", known.join(", ")),
+    }
+}
+
 impl CommandError {
+    fn no_such_instance(name: &str, known: Vec<String>) -> CommandError {
+        let nearest = nearest(name, known.iter().map(String::as_str));
+        CommandError::NoSuchInstance { name: name.to_owned(), nearest, known }
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self {
-            CommandError::Config(_) | CommandError::TelemetryPath { .. } => ExitCode::from(EXIT_USAGE),
+            CommandError::Config(_) | CommandError::TelemetryPath { .. } | CommandError::NoSuchInstance { .. } => {
+                ExitCode::from(EXIT_USAGE)
+            }
             CommandError::Listen(ListenError::Address { .. }) => ExitCode::from(EXIT_USAGE),
             _ => ExitCode::FAILURE,
         }
@@ -81,7 +108,7 @@ pub fn main() -> ExitCode {
             return if is_answer { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
         }
     };
-    start_logging(&arguments.logging);
+    start_logging(arguments.log_level(), arguments.logging.format);
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -91,11 +118,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start_logging(logging: &Logging) {
-    let level = tracing_subscriber::filter::LevelFilter::from_level(logging.level.into());
+fn start_logging(level: LogLevel, format: LogFormat) {
+    let level = tracing_subscriber::filter::LevelFilter::from_level(level.into());
     let registry = tracing_subscriber::registry().with(level);
     let stderr = std::io::stderr;
-    match logging.format {
+    match format {
         LogFormat::Logfmt => {
             registry.with(tracing_logfmt::builder().with_target(false).layer().with_writer(stderr)).init();
         }

@@ -12,6 +12,7 @@ use super::CommandError;
 use super::arguments::{
     Arguments, Command, DemoArguments, DiscoverArguments, ScrapeArguments, ScrapeFormat, ServeArguments,
 };
+use super::check::check;
 use crate::exporter::collect::background::Background;
 use crate::exporter::collect::engine::{Crew, Selection};
 use crate::exporter::config::Config;
@@ -22,6 +23,7 @@ use crate::exporter::expose::metrics::Exposition;
 use crate::exporter::expose::text::Format;
 use crate::exporter::reload::{ConfigSource, Loader, Reloader};
 use crate::exporter::serve;
+use crate::exporter::snapshot::Fleet;
 use crate::system::descriptors;
 use crate::system::users::PASSWD;
 use crate::web::{lifetime, listen};
@@ -32,6 +34,7 @@ const MOST_BLOCKING_THREADS: usize = 64;
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve(arguments),
+        Command::Check(arguments) => check(&arguments),
         Command::Scrape(arguments) => scrape(&arguments),
         Command::Discover(arguments) => discover(&arguments),
         Command::CheckConfig { file } => check_config(&file),
@@ -55,7 +58,7 @@ fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
     outcome
 }
 
-fn loader(config_file: Option<std::path::PathBuf>, switches: Vec<(&'static str, bool)>) -> Loader {
+pub(super) fn loader(config_file: Option<std::path::PathBuf>, switches: Vec<(&'static str, bool)>) -> Loader {
     let source = match config_file {
         Some(path) => ConfigSource::File(path),
         None => ConfigSource::Discovery(Surroundings::of_this_process()),
@@ -116,18 +119,8 @@ fn serve_until_stopped(
 }
 
 fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
-    let mut config = loader(arguments.config_file.clone(), arguments.collectors.0.clone()).load()?;
-    // There is no second look that could have what the first one was too short for. Half, so that one that hangs
-    // leaves time for the others.
-    for settings in config.collectors.values_mut() {
-        settings.timeout = settings.timeout.max(arguments.timeout / 2);
-    }
-    raise_descriptor_limit();
-    let crew = Crew::new(&config, None, Background::inline());
-    let runtime = runtime()?;
-    let deadline = Instant::now() + arguments.timeout;
-    let fleet = runtime.block_on(crew.look(&Selection::default(), deadline));
-    runtime.shutdown_background();
+    let config = loader(arguments.config_file.clone(), arguments.collectors.0.clone()).load()?;
+    let fleet = look_once(config, arguments.timeout)?;
     let format = match arguments.format {
         ScrapeFormat::Text => Format::Text,
         ScrapeFormat::Openmetrics => Format::OpenMetrics,
@@ -142,6 +135,22 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
             .map_err(|source| CommandError::Output { path: path.display().to_string(), source })?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One look at everything, which is over after `timeout` at the latest.
+pub(super) fn look_once(mut config: Config, timeout: Duration) -> Result<Arc<Fleet>, CommandError> {
+    // There is no second look that could have what the first one was too short for. Half, so that one that hangs
+    // leaves time for the others.
+    for settings in config.collectors.values_mut() {
+        settings.timeout = settings.timeout.max(timeout / 2);
+    }
+    raise_descriptor_limit();
+    let crew = Crew::new(&config, None, Background::inline());
+    let runtime = runtime()?;
+    let deadline = Instant::now() + timeout;
+    let fleet = runtime.block_on(crew.look(&Selection::default(), deadline));
+    runtime.shutdown_background();
+    Ok(fleet)
 }
 
 /// A large fleet has many files and connections open at once; where there are fewer, each has to wait for its turn.
@@ -197,7 +206,7 @@ fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
 }
 
 /// Prints to standard output; a reader that has gone, as in `| head`, is no error.
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

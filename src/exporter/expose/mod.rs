@@ -6,9 +6,12 @@
 //! * [`text`]: the same in the older text format 0.0.4, and which of the two a request wants.
 //! * [`reference`]: `docs/metrics.md`, from the table.
 //! * [`page`]: the first page for people.
+//! * [`findings`]: what is wrong, as JSON; [`check`]: the same as a table for people.
 
+pub mod check;
 pub mod families;
 pub mod family;
+pub mod findings;
 pub mod metrics;
 pub mod page;
 pub mod reference;

@@ -1,0 +1,93 @@
+//! `check`: one look, what is wrong for people or programs, and an exit code that says how bad it is.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use super::CommandError;
+use super::arguments::{CheckArguments, CheckOutput, Color};
+use super::run::{loader, look_once, print};
+use crate::exporter::config::Config;
+use crate::exporter::expose::check::looks::Looks;
+use crate::exporter::expose::{check as report, findings};
+use crate::exporter::findings::{FleetFindings, Health};
+
+/// Reads every message that is stored, for counters that nothing is judged by.
+const NOT_JUDGED: &str = "activity";
+
+pub(super) fn check(arguments: &CheckArguments) -> Result<ExitCode, CommandError> {
+    let switches = &arguments.collectors.0;
+    let mut config = loader(arguments.config_file.clone(), switches.clone()).load()?;
+    if !switches.iter().any(|(name, _)| *name == NOT_JUDGED) {
+        config.switch_collectors(&[(NOT_JUDGED, false)]);
+    }
+    keep_asked(&mut config, &arguments.instances)?;
+    let is_anybody_there = !config.instances.is_empty();
+    let fleet = look_once(config, arguments.timeout)?;
+    let found = FleetFindings::of(&fleet);
+    match arguments.output {
+        CheckOutput::Text if is_anybody_there => {
+            print(&report::text(&fleet, &found, looks(arguments.color)));
+        }
+        CheckOutput::Text => print(
+            "unknown: there is no instance to look at; run this as the user who runs Hermes, or name the homes in a file \
+             (--config.file; `hermes-exporter discover --all-users` prints one to start from)\n",
+        ),
+        CheckOutput::Json => {
+            let body = findings::body(&fleet, &found, &BTreeSet::new());
+            let json = serde_json::to_string_pretty(&body).map_err(|error| CommandError::System {
+                what: "encoding the findings",
+                source: std::io::Error::other(error),
+            })?;
+            print(&format!("{json}\n"));
+        }
+    }
+    let health = if is_anybody_there { found.health() } else { Health::Unknown };
+    Ok(exit_code(health))
+}
+
+fn exit_code(health: Health) -> ExitCode {
+    match health {
+        Health::Healthy => ExitCode::SUCCESS,
+        Health::Warning => ExitCode::from(1),
+        Health::Critical => ExitCode::from(2),
+        Health::Unknown => ExitCode::from(3),
+    }
+}
+
+/// Leaves the instances that are named, or all where none is.
+fn keep_asked(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
+    let is_there = |name: &String| config.instances.iter().any(|instance| instance.name == *name);
+    if let Some(name) = names.iter().find(|name| !is_there(name)) {
+        let known: Vec<_> = config.instances.iter().map(|instance| instance.name.clone()).collect();
+        return Err(CommandError::no_such_instance(name, known));
+    }
+    if !names.is_empty() {
+        config.instances.retain(|instance| names.contains(&instance.name));
+    }
+    Ok(())
+}
+
+fn looks(color: Color) -> Looks {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let is_wanted = || {
+        std::io::stdout().is_terminal()
+            && variable("NO_COLOR").is_none()
+            && variable("TERM").is_none_or(|terminal| terminal != "dumb")
+    };
+    Looks {
+        has_colors: match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_wanted(),
+        },
+        has_unicode: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).is_some_and(is_utf8),
+    }
+}
+
+/// Whether a locale is one of UTF-8.
+fn is_utf8(locale: OsString) -> bool {
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
