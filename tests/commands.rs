@@ -139,7 +139,7 @@ fn an_empty_machine_is_told_what_to_do_and_served_all_the_same() {
     assert_eq!(code, 0);
     assert!(out.ends_with("instances: []\n") && error.contains("run this as the user who runs Hermes"), "{error}");
     let serving = Serving::start(home.path(), &[]);
-    assert!(serving.get("/").contains("No Hermes home was found."));
+    assert!(serving.get("/").contains("No Hermes home was found"));
     assert!(serving.get("/metrics").contains("hermes_exporter_build_info"));
 }
 

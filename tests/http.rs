@@ -121,7 +121,7 @@ fn refusals_say_what_would_be_right() {
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert_eq!(
             text,
-            "there is no collector called \"crom\"; there are: gateway, units, cron, credentials, inventory, sessions, activity, home, endpoints, exposure, guardrails, logs, host, tailscale\n"
+            "there is no collector called \"crom\"; there are: gateway, units, cron, credentials, backup, inventory, sessions, activity, home, endpoints, exposure, guardrails, logs, host, tailscale\n"
         );
         for path in ["/metrics?instance=nobody", "/api/v1/instances/nobody"] {
             let (status, text) = server.get(path).await;
@@ -172,13 +172,90 @@ fn snapshots_targets_and_health() {
 }
 
 #[test]
-fn the_first_page_names_and_links_the_instances() {
+fn the_status_page_shows_the_instances_and_may_load_nothing_from_elsewhere() {
     on_a_server(async |server| {
         let (status, headers, body) = server.ask(Method::GET, "/", &[]).await;
         let body = String::from_utf8(body).unwrap();
         assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+        assert_eq!(
+            headers["content-security-policy"],
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        );
+        assert_eq!(
+            (&headers["x-content-type-options"], &headers["referrer-policy"]),
+            (&"nosniff".parse().unwrap(), &"no-referrer".parse().unwrap())
+        );
+        assert_eq!(headers["cache-control"], "no-store");
+        assert!(body.contains("href=\"/api/v1/instances/vijay\"") && body.contains("crashed"));
+        let (_, only) = server.get("/?instance=bheem&severity=dreadful").await;
+        assert!(!only.contains("id=\"instance-vijay\"") && only.contains("id=\"instance-bheem\""));
+        assert_eq!(server.get("/?%ff&severity").await.0, StatusCode::OK, "what can not be read asks for nothing");
+    });
+}
+
+#[test]
+fn what_the_page_loads_may_be_kept_for_as_long_as_it_is_the_same() {
+    on_a_server(async |server| {
+        let (_, page) = server.get("/").await;
+        let loaded: Vec<_> = page.split('"').filter(|word| word.starts_with("/-/assets/")).collect();
+        assert_eq!(loaded.len(), 3);
+        for path in loaded {
+            let (status, headers, _) = server.ask(Method::GET, path, &[]).await;
+            assert_eq!(
+                (status, headers["cache-control"].to_str().unwrap()),
+                (StatusCode::OK, "public, max-age=31536000, immutable")
+            );
+            let (status, headers, _) = server.ask(Method::GET, path.split('?').next().unwrap(), &[]).await;
+            assert_eq!((status, headers["cache-control"].to_str().unwrap()), (StatusCode::OK, "no-cache"));
+        }
+        assert_eq!(server.get("/-/assets/..%2fsecret").await.0, StatusCode::NOT_FOUND);
+    });
+}
+
+#[test]
+fn ssh_goes_to_where_the_configuration_says_or_where_the_page_was_asked_for() {
+    on_a_server(async |server| {
+        let with = |more: &str| {
+            let endpoint = r#"{name: dashboard, url: "http://127.0.0.1:9119/", kind: hermes-dashboard}"#;
+            let home = server.homes.vijay();
+            format!(
+                "instances: [{{name: a, home: {}, user: uma, endpoints: [{endpoint}], units: []}}]\n{more}",
+                home.display()
+            )
+        };
+        let asked =
+            async |host: &str| String::from_utf8(server.ask(Method::GET, "/", &[("host", host)]).await.2).unwrap();
+        std::fs::write(&server.file, with("")).unwrap();
+        server.reloader.reload().await.unwrap();
+        assert!(
+            asked("vm.tailnet.ts.net:10119").await.contains("ssh -N -L 9119:127.0.0.1:9119 uma@vm.tailnet.ts.net<")
+        );
+        let by_itself = asked("127.0.0.1:10119").await;
+        assert!(by_itself.contains("9119:127.0.0.1:9119 uma@") && !by_itself.contains("uma@127.0.0.1"));
+        std::fs::write(&server.file, with("ssh_host: box\n")).unwrap();
+        server.reloader.reload().await.unwrap();
+        assert!(asked("vm.tailnet.ts.net:10119").await.contains("uma@box<"));
+    });
+}
+
+#[test]
+fn a_runbook_opens_where_the_page_opens() {
+    on_a_server(async |server| {
+        let (status, headers, body) = server.ask(Method::GET, "/runbooks/backup_stale", &[]).await;
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(status, StatusCode::OK);
         assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
-        assert!(body.contains("<a href=\"/api/v1/instances/vijay\">vijay</a>") && body.contains("crashed"));
+        assert!(body.contains("<h1>Backup stale</h1>") && !body.contains("http-equiv"));
+        let (status, index) = server.get("/runbooks/").await;
+        assert!(status == StatusCode::OK && index.contains("href=\"/runbooks/backup_stale\""));
+        let (status, headers, _) = server.ask(Method::GET, "/runbooks", &[]).await;
+        assert_eq!((status, headers["location"].to_str().unwrap()), (StatusCode::PERMANENT_REDIRECT, "/runbooks/"));
+        let (status, text) = server.get("/runbooks/%3Cb%3E").await;
+        assert_eq!(
+            (status, text.as_str()),
+            (StatusCode::NOT_FOUND, "there is no runbook called \"<b>\"; /runbooks/ lists them\n")
+        );
     });
 }
 

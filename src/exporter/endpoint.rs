@@ -25,6 +25,8 @@ pub struct Endpoint {
     pub expect_status: Vec<u16>,
     /// The certificates that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The address under which people open it, where that is another one.
+    pub link: Option<String>,
 }
 
 /// A URL in the parts that a request is made of.
@@ -50,6 +52,14 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// The word it has in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
     /// The port where a URL names none.
     pub fn default_port(self) -> u16 {
         match self {

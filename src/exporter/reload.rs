@@ -64,12 +64,29 @@ fn report(found: &Discovered) {
     }
 }
 
+/// What is made of one configuration.
+#[derive(Debug)]
+pub struct InForce {
+    /// Its collectors.
+    pub crew: Arc<Crew>,
+    /// What it says of [`Config::ssh_host`].
+    pub ssh_host: Option<String>,
+}
+
+impl InForce {
+    fn new(config: Config, former: Option<&Crew>, background: Background) -> InForce {
+        let crew = Crew::new(&config, former, background);
+        crew.report_privileges();
+        InForce { crew: Arc::new(crew), ssh_host: config.ssh_host }
+    }
+}
+
 /// The configuration in force.
 #[derive(Debug)]
 pub struct Reloader {
     loader: Loader,
     background: Background,
-    crew: ArcSwap<Crew>,
+    in_force: ArcSwap<InForce>,
     one_at_a_time: tokio::sync::Mutex<()>,
     facts: Mutex<(bool, Timestamp)>,
 }
@@ -77,12 +94,11 @@ pub struct Reloader {
 impl Reloader {
     /// Loads the first configuration.
     pub fn new(loader: Loader, background: Background) -> Result<Reloader, ConfigError> {
-        let crew = Crew::new(&loader.load()?, None, background.clone());
-        crew.report_privileges();
+        let in_force = InForce::new(loader.load()?, None, background.clone());
         Ok(Reloader {
             loader,
             background,
-            crew: ArcSwap::from_pointee(crew),
+            in_force: ArcSwap::from_pointee(in_force),
             one_at_a_time: tokio::sync::Mutex::new(()),
             facts: Mutex::new((true, Timestamp::now())),
         })
@@ -90,29 +106,30 @@ impl Reloader {
 
     /// The collectors of the configuration in force.
     pub fn crew(&self) -> Arc<Crew> {
-        self.crew.load_full()
+        Arc::clone(&self.in_force.load().crew)
+    }
+
+    /// The same, with what else the configuration says.
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
     }
 
     /// Loads the configuration again. An error leaves the one in force as it is; both outcomes are logged and
     /// show in [`Reloader::facts`].
     pub async fn reload(&self) -> Result<(), Arc<ConfigError>> {
         let _turn = self.one_at_a_time.lock().await;
-        let (loader, former, background) = (self.loader.clone(), self.crew.load_full(), self.background.clone());
+        let (loader, former, background) = (self.loader.clone(), self.crew(), self.background.clone());
         // Files are read, and users are looked up.
-        let load = move || {
-            let crew = Crew::new(&loader.load()?, Some(&former), background);
-            crew.report_privileges();
-            Ok(crew)
-        };
+        let load = move || Ok(InForce::new(loader.load()?, Some(&former), background));
         let loaded = match tokio::task::spawn_blocking(load).await {
             Ok(loaded) => loaded,
             // The loader does not panic; the runtime is shutting down, and nothing matters any more.
             Err(_) => return Ok(()),
         };
         match loaded {
-            Ok(crew) => {
-                let instances = crew.instance_names().count();
-                self.crew.store(Arc::new(crew));
+            Ok(in_force) => {
+                let instances = in_force.crew.instance_names().count();
+                self.in_force.store(Arc::new(in_force));
                 self.note(true);
                 tracing::info!(instances, "The configuration was loaded.");
                 Ok(())

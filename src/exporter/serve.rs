@@ -3,7 +3,9 @@
 //! | route | answer |
 //! |---|---|
 //! | `GET /metrics` | the exposition, `?collect[]=NAME` and `?instance=NAME` (each repeatable) for a part of it |
-//! | `GET /` | the first page |
+//! | `GET /` | the status page, `?severity=` and `?instance=` for a part of it |
+//! | `GET /runbooks/`, `/runbooks/{code}` | what to do about a finding |
+//! | `GET /-/assets/{name}` | what pages load |
 //! | `GET /api/v1/instances`, `/api/v1/instances/{name}` | the Snapshots |
 //! | `GET /api/v1/findings` | what is wrong, `?severity=` and `?instance=` (each repeatable) for a part of it |
 //! | `GET /sd` | targets for Prometheus' `http_sd_configs`, one per instance |
@@ -11,6 +13,8 @@
 //! | `POST /-/reload` | loads the configuration again |
 //!
 //! A scrape is answered before Prometheus would give up on it: see [`deadline`].
+
+mod pages;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,7 +34,6 @@ use super::collect::{COLLECTORS, Entry, Scope, entry};
 use super::expose::family::ExporterFacts;
 use super::expose::findings;
 use super::expose::metrics::Exposition;
-use super::expose::page;
 use super::expose::text::Format;
 use super::findings::{FleetFindings, Severity};
 use super::reload::Reloader;
@@ -60,7 +63,11 @@ struct Service {
 pub fn router(reloader: Arc<Reloader>, telemetry_path: &str) -> Router {
     Router::new()
         .route(telemetry_path, get(metrics))
-        .route("/", get(first_page))
+        .route("/", get(pages::status))
+        .route("/runbooks", get(pages::to_runbook_index))
+        .route("/runbooks/", get(pages::runbook_index))
+        .route("/runbooks/{name}", get(pages::runbook))
+        .route("/-/assets/{name}", get(pages::asset))
         .route("/api/v1/instances", get(snapshots))
         .route("/api/v1/instances/{name}", get(snapshot))
         .route("/api/v1/findings", get(what_is_wrong))
@@ -94,18 +101,6 @@ async fn metrics(State(service): State<Service>, RawQuery(query): RawQuery, head
             (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be encoded\n").into_response()
         }
     }
-}
-
-async fn first_page(State(service): State<Service>, headers: HeaderMap) -> Response {
-    let fleet = service.reloader.crew().look(&Selection::default(), deadline(&headers)).await;
-    let markup = page::page(&fleet, &service.telemetry_path);
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (headers, markup.into_string()).into_response()
 }
 
 async fn snapshots(State(service): State<Service>, headers: HeaderMap) -> Response {

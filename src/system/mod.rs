@@ -8,6 +8,7 @@
 //! * [`descriptors`]: how many files and connections this process may have open.
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
 //! * [`git`]: reading somebody else's git repository without leaving a trace.
+//! * [`host_names`]: what machines are called: this one, and others that ssh goes to.
 //! * [`http`]: one bounded HTTP request over one fresh connection.
 //! * [`log_tail`]: every line of a growing log once, through rotation and truncation.
 //! * [`owner`]: threads that read what is another user's with that user's rights.
@@ -25,6 +26,7 @@ pub mod control_group;
 pub mod descriptors;
 pub mod files;
 pub mod git;
+pub mod host_names;
 pub mod http;
 pub mod log_tail;
 pub mod owner;

@@ -75,7 +75,7 @@ fn serve_until_stopped(
     let is_own_path = telemetry_path.starts_with('/')
         && telemetry_path.len() > 1
         && !telemetry_path.contains(['{', '}', ':', '?', '#', '*', ' '])
-        && !["api", "-", "sd"].iter().any(|taken| telemetry_path.split('/').nth(1) == Some(taken));
+        && !["api", "-", "sd", "runbooks"].iter().any(|taken| telemetry_path.split('/').nth(1) == Some(taken));
     if !is_own_path {
         return Err(CommandError::TelemetryPath { path: telemetry_path.to_owned() });
     }

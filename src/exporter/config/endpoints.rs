@@ -66,6 +66,7 @@ impl Check<'_> {
                     }
                     Some(typed) => Some(self.absolute_path(typed, "ca_file", "/etc/ssl/private-ca.pem")?),
                 },
+                link: raw.link.as_ref().map(|link| self.link(link)).transpose()?,
                 url,
             });
         }
@@ -111,6 +112,23 @@ impl Check<'_> {
             // `http://host?query` has none.
             path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
         })
+    }
+
+    /// An address for people: it ends in a page as it is written, so that there is no secret in it.
+    fn link(&self, typed: &Spanned<String>) -> Result<String, ConfigError> {
+        let text = &typed.value;
+        let wrong = |problem: &str| self.invalid(&typed.referenced, "link", problem);
+        if text.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
+            return Err(wrong("it has a user name or password in it, and everybody who sees the page would see it"));
+        }
+        let uri: Option<Uri> = text.parse().ok();
+        let is_web = uri.as_ref().is_some_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().and_then(host_and_port).is_some()
+        });
+        if !is_web {
+            return Err(wrong("it is not an address for a browser; write it as in https://hermes.example/"));
+        }
+        Ok(text.clone())
     }
 
     fn host(&self, typed: &Spanned<String>) -> Result<String, ConfigError> {

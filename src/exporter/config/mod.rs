@@ -32,6 +32,8 @@ pub struct Config {
     pub collectors: HashMap<&'static str, CollectorSettings>,
     /// What there is to know of the machine.
     pub machine: MachineSettings,
+    /// The machine as an operator names it to ssh, in the commands that the page shows.
+    pub ssh_host: Option<String>,
 }
 
 /// What the configuration says of the machine that the exporter runs on.
@@ -71,7 +73,7 @@ impl Config {
 
     /// The configuration for instances that were discovered: everything else is at its default.
     pub fn discovered(instances: Vec<Instance>) -> Config {
-        Config { instances, collectors: default_collectors(), machine: MachineSettings::default() }
+        Config { instances, collectors: default_collectors(), machine: MachineSettings::default(), ssh_host: None }
     }
 
     /// Turns collectors on or off, as flags on the command line do, which win over the file.

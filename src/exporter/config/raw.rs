@@ -33,6 +33,8 @@ pub(super) struct RawConfig {
     pub(super) cron_job_label: CronJobLabel,
     #[serde(default)]
     pub(super) tailscale: RawTailscale,
+    #[serde(default)]
+    pub(super) ssh_host: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,6 +100,8 @@ pub(super) struct RawEndpoint {
     pub(super) expect_status: Option<Spanned<Vec<RawStatus>>>,
     #[serde(default)]
     pub(super) ca_file: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) link: Option<Spanned<String>>,
 }
 
 /// Collectors by name.

@@ -149,6 +149,12 @@ pub static KEYS: &[Key] = &[
         does: "The authorities whose certificates are trusted, in PEM, instead of the system's; read again when it changes",
     },
     Key {
+        path: "instances[].endpoints[].link",
+        takes: "URL",
+        default: "the `url`; on loopback through a tunnel",
+        does: "Where the status page sends people who open it, such as `https://vm.tailnet.ts.net/`; without credentials",
+    },
+    Key {
         path: "instances[].backups",
         takes: "list",
         default: "none",
@@ -273,6 +279,12 @@ pub static KEYS: &[Key] = &[
         takes: "`id` or `name`",
         default: "`id`",
         does: "What the label `cron_job` shows: the id says nothing about anybody, the name may",
+    },
+    Key {
+        path: "ssh_host",
+        takes: "host",
+        default: "the host that the page is asked for, or the machine's name",
+        does: "Where ssh goes in the commands that the status page shows, as operators name it",
     },
     Key {
         path: "tailscale.socket",

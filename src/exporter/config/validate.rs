@@ -13,6 +13,7 @@ use crate::exporter::collect::{COLLECTORS, entry};
 use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec, generated_units};
 use crate::exporter::snapshot::units::ManagerKind;
 use crate::exporter::snapshot::{OTHER, Thresholds};
+use crate::system::host_names::is_ssh_host;
 use crate::system::processes::is_supervised_by_s6;
 use crate::system::systemd;
 
@@ -76,7 +77,8 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
             .map(|socket| check.absolute_path(socket, "socket", "/run/tailscale/tailscaled.sock"))
             .transpose()?,
     };
-    Ok(Config { instances, collectors, machine })
+    let ssh_host = raw.ssh_host.as_ref().map(|host| check.ssh_host(host)).transpose()?;
+    Ok(Config { instances, collectors, machine, ssh_host })
 }
 
 pub(super) struct Check<'a> {
@@ -152,6 +154,17 @@ impl Check<'_> {
             return Err(self.invalid(&user.referenced, "user", format!("{:?} is not a user name", user.value)));
         }
         Ok(user.value.clone())
+    }
+
+    fn ssh_host(&self, host: &Spanned<String>) -> Result<String, ConfigError> {
+        if !is_ssh_host(&host.value) {
+            let problem = format!(
+                "{:?} is not a host that ssh can go to; write its name or address, without a user, as in vm.example",
+                host.value
+            );
+            return Err(self.invalid(&host.referenced, "ssh_host", problem));
+        }
+        Ok(host.value.clone())
     }
 
     fn env_keys(&self, keys: Option<&[Spanned<String>]>) -> Result<Option<Vec<String>>, ConfigError> {

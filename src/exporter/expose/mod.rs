@@ -5,7 +5,7 @@
 //! * [`metrics`]: the exposition, OpenMetrics 1.0 as prometheus-client writes it.
 //! * [`text`]: the same in the older text format 0.0.4, and which of the two a request wants.
 //! * [`reference`]: `docs/metrics.md`, from the table.
-//! * [`page`]: the first page for people.
+//! * [`page`]: the status page for people; [`runbooks`]: what to do about a finding, as pages.
 //! * [`findings`]: what is wrong, as JSON; [`check`]: the same as a table for people.
 
 pub mod check;
@@ -15,4 +15,5 @@ pub mod findings;
 pub mod metrics;
 pub mod page;
 pub mod reference;
+pub mod runbooks;
 pub mod text;

@@ -173,6 +173,7 @@ mod tests {
             timeout: LONG,
             expect_status: Vec::new(),
             ca_file: None,
+            link: None,
         }
     }
 

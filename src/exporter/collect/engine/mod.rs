@@ -280,6 +280,11 @@ impl Crew {
         owners::report_privileges(self.stations.iter().map(|station| &station.instance));
     }
 
+    /// Its instances, in the order of the configuration.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.stations.iter().map(|station| &station.instance)
+    }
+
     /// The names of its instances.
     pub fn instance_names(&self) -> impl Iterator<Item = &str> {
         self.stations.iter().map(|station| station.instance.name.as_str())
