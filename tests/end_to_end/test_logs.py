@@ -149,10 +149,7 @@ def test_every_record_that_hermes_logs_is_counted_by_level(
         assert len(list((home / "logs").glob("agent.log.?"))) == 3, "it was rotated"
         stack.close()
         totals = [sum(sum(levels.values()) for levels in counted(samples).values()) for samples in seen]
-        # A scrape may fall into the moment in which a log is being rotated, and then has nothing of it.
-        whole = [total for total, samples in zip(totals, seen) if len(counted(samples)) == 3]
-        assert whole == sorted(whole), "a counter has fallen"
-        assert len(whole) > len(seen) / 2 if seen else True
+        assert totals == sorted(totals), "a counter has fallen, or a log was not there while it was rotated"
         for text in (server.get("/metrics").text, server.get("/").text, server.program.everything()):
             assert SECRET not in text
         assert SECRET not in server.get("/api/v1/instances").text

@@ -58,7 +58,7 @@ pub struct Follower {
 /// How far a look has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// There is no such log now.
+    /// There is no such log now; one that is just being rotated is there.
     Absent,
     /// All there is has been read.
     AtEnd,
@@ -144,6 +144,9 @@ impl Follower {
             return self.begin(current);
         }
         let parts = self.unread(current)?;
+        if parts.is_empty() {
+            return Ok(Progress::Absent);
+        }
         let mut buffer = vec![0; PIECE];
         let mut parts = parts.into_iter().peekable();
         while let Some(part) = parts.next() {
@@ -155,10 +158,9 @@ impl Follower {
                 self.leave(each);
             }
         }
-        let Some(stamp) = stamp else { return Ok(Progress::Absent) };
         // What has grown meanwhile is read at the next look.
-        let is_read_up = matches!(&self.place, Place::In(position) if position.offset == stamp.size);
-        self.read_up = Some(stamp).filter(|stamp| is_read_up && stamp.is_settled_at(SystemTime::now()));
+        let is_read_up = |stamp: &Stamp| matches!(&self.place, Place::In(position) if position.offset == stamp.size);
+        self.read_up = stamp.filter(|stamp| is_read_up(stamp) && stamp.is_settled_at(SystemTime::now()));
         Ok(Progress::AtEnd)
     }
 
