@@ -296,7 +296,7 @@ def test_a_thousand_failures_leave_no_descriptor_behind(exporter: Exporter, reco
 
 OTHER_COLLECTORS = (
     ["gateway", "units", "cron", "credentials", "inventory", "sessions", "activity", "home", "exposure", "guardrails"]
-    + ["host", "tailscale"]
+    + ["logs", "host", "tailscale"]
 )
 
 
