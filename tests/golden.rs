@@ -1,12 +1,15 @@
 //! The whole exposition of the sample homes against files, which `UPDATE_GOLDEN=1 cargo test` writes anew.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use hermes_exporter::exporter::expose::families;
+use hermes_exporter::exporter::expose::check::looks::Looks;
 use hermes_exporter::exporter::expose::family::ExporterFacts;
+use hermes_exporter::exporter::expose::findings::body;
 use hermes_exporter::exporter::expose::metrics::Exposition;
 use hermes_exporter::exporter::expose::text::Format;
+use hermes_exporter::exporter::expose::{check, families};
+use hermes_exporter::exporter::findings::FleetFindings;
 
 use crate::homes::Homes;
 
@@ -19,7 +22,7 @@ fn exposition(format: Format) -> String {
     Exposition::new(fleet, Some(ExporterFacts { service: None })).encode(format).unwrap()
 }
 
-fn check(name: &str, format: Format) {
+fn check_exposition(name: &str, format: Format) {
     let text: String = exposition(format)
         .lines()
         .map(|line| match CHANGING.iter().find(|prefix| line.starts_with(**prefix)) {
@@ -29,9 +32,14 @@ fn check(name: &str, format: Format) {
             None => format!("{line}\n"),
         })
         .collect();
+    assert_golden(name, &text);
+}
+
+/// A text as in the file of this name.
+pub(crate) fn assert_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, &text).unwrap();
+        std::fs::write(&path, text).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     for (number, (golden, now)) in golden.lines().zip(text.lines()).enumerate() {
@@ -42,12 +50,20 @@ fn check(name: &str, format: Format) {
 
 #[test]
 fn openmetrics() {
-    check("sample-homes.openmetrics", Format::OpenMetrics);
+    check_exposition("sample-homes.openmetrics", Format::OpenMetrics);
 }
 
 #[test]
 fn text() {
-    check("sample-homes.text", Format::Text);
+    check_exposition("sample-homes.text", Format::Text);
+}
+
+#[test]
+fn findings() {
+    let fleet = Homes::unpack().look();
+    let found = FleetFindings::of(&fleet);
+    let json = serde_json::to_string_pretty(&body(&fleet, &found, &BTreeSet::new())).unwrap();
+    assert_golden("sample-homes.findings.json", &format!("{json}\n"));
 }
 
 #[test]
@@ -71,6 +87,10 @@ fn families_and_label_sets_are_unique_and_of_the_table() {
 #[test]
 fn nothing_personal_or_secret_is_exposed() {
     let fleet = Homes::unpack().look();
+    let found = FleetFindings::of(&fleet);
+    let looks = Looks { has_colors: false, has_unicode: true };
+    let told =
+        serde_json::to_string(&body(&fleet, &found, &BTreeSet::new())).unwrap() + &check::text(&fleet, &found, looks);
     let json = serde_json::to_string(&*fleet).unwrap();
     let text = Exposition::new(fleet, None).encode(Format::Text).unwrap();
     for secret in [
@@ -93,5 +113,6 @@ fn nothing_personal_or_secret_is_exposed() {
     ] {
         assert!(!json.contains(secret), "{secret} is in the JSON");
         assert!(!text.contains(secret), "{secret} is in the metrics");
+        assert!(!told.contains(secret), "{secret} is in what is found");
     }
 }

@@ -172,6 +172,53 @@ fn snapshots_targets_and_health() {
 }
 
 #[test]
+fn findings_are_told_by_severity_and_instance() {
+    on_a_server(async |server| {
+        let codes = async |query: &str| {
+            let body = server.json(&format!("/api/v1/findings{query}")).await;
+            let code = |finding: &Value| {
+                let text = |key: &str| finding[key].as_str().unwrap_or("-").to_owned();
+                (text("instance"), text("severity"), text("finding"))
+            };
+            body["findings"].as_array().unwrap().iter().map(code).collect::<Vec<_>>()
+        };
+        let of = |instance: &str, severity: &str, finding: &str| {
+            (instance.to_owned(), severity.to_owned(), finding.to_owned())
+        };
+        let critical = [of("vijay", "critical", "gateway_crashed"), of("bheem", "critical", "gateway_down")];
+        let all = codes("").await;
+        assert_eq!(all[..2], critical);
+        assert!(all.contains(&of("-", "warning", "tailscale_down")));
+        assert!(all.iter().any(|(_, severity, _)| severity == "info"));
+        assert_eq!(codes("?severity=critical").await, critical);
+        let two = codes("?severity=info&severity=critical&instance=vijay").await;
+        assert_eq!(two, [critical[0].clone(), of("vijay", "info", "update_available")]);
+        assert_eq!(codes("?severity=critical,info&instance=vijay").await, two);
+        assert!(!codes("?collect[]=home").await.is_empty(), "always by all collectors");
+
+        let body = server.json("/api/v1/findings?severity=info").await;
+        assert_eq!((&body["instances"], &body["healthy"]), (&2.into(), &0.into()));
+        assert_eq!(body["health"][0], serde_json::json!({"instance": "vijay", "health": "critical"}));
+        assert_eq!(body["health"][2], serde_json::json!({"instance": null, "health": "warning"}));
+        assert_eq!(body["findings"][0]["runbook"], "runbooks/update_available.md");
+
+        std::fs::remove_dir_all(server.homes.bheem()).unwrap();
+        let body = server.json("/api/v1/findings?instance=bheem").await;
+        assert_eq!(body["health"], serde_json::json!([{"instance": "bheem", "health": "unknown"}]));
+        let unknown = &body["unknown"][0];
+        assert_eq!((&unknown["subject"], &unknown["reason"]), (&"home".into(), &"not_found".into()));
+        assert_eq!(body["findings"], serde_json::json!([]));
+
+        let (status, text) = server.get("/api/v1/findings?severity=fatal").await;
+        assert_eq!(
+            (status, text.as_str()),
+            (StatusCode::BAD_REQUEST, "there is no severity called \"fatal\"; there are: info, warning, critical\n")
+        );
+        assert_eq!(server.get("/api/v1/findings?instance=nobody").await.0, StatusCode::NOT_FOUND);
+    });
+}
+
+#[test]
 fn the_status_page_shows_the_instances_and_may_load_nothing_from_elsewhere() {
     on_a_server(async |server| {
         let (status, headers, body) = server.ask(Method::GET, "/", &[]).await;

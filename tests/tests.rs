@@ -9,11 +9,13 @@
 //! * [`http`]: routes, formats, filters, reload.
 //! * [`logs`]: a million records of a log, counted through rotation.
 //! * [`commands`]: the program: commands, exit codes, signals.
+//! * [`check`]: what `check` prints, and with which code it exits.
 //!
 //! Tests against the real Hermes, a real Prometheus and so on are in `tests/end_to_end`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod check;
 mod commands;
 mod damage;
 mod expected;

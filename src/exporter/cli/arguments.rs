@@ -44,9 +44,14 @@ impl Arguments {
         Arguments::from_arg_matches(&matches)
     }
 
+    /// Whether the exit code says how things are.
+    pub(super) fn is_check(&self) -> bool {
+        matches!(self.command, Some(Command::Check(_)))
+    }
+
     /// The least important that is logged. What can not be told is in what `check` prints.
     pub(super) fn log_level(&self) -> LogLevel {
-        let otherwise = if matches!(self.command, Some(Command::Check(_))) { LogLevel::Error } else { LogLevel::Info };
+        let otherwise = if self.is_check() { LogLevel::Error } else { LogLevel::Info };
         self.logging.level.unwrap_or(otherwise)
     }
 }

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::CommandError;
 use super::arguments::{CheckArguments, CheckOutput, Color};
 use super::run::{loader, look_once, print};
+use super::{CommandError, EXIT_UNKNOWN};
 use crate::exporter::config::Config;
 use crate::exporter::expose::check::looks::Looks;
 use crate::exporter::expose::{check as report, findings};
@@ -52,7 +52,7 @@ fn exit_code(health: Health) -> ExitCode {
         Health::Healthy => ExitCode::SUCCESS,
         Health::Warning => ExitCode::from(1),
         Health::Critical => ExitCode::from(2),
-        Health::Unknown => ExitCode::from(3),
+        Health::Unknown => ExitCode::from(EXIT_UNKNOWN),
     }
 }
 

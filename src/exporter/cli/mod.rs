@@ -2,7 +2,7 @@
 //!
 //! * 0: done, or ended by a signal as asked;
 //! * 1: failed while running;
-//! * `check`: 0 healthy, 1 warning, 2 critical, 3 unknown;
+//! * of `check`: 0 healthy, 1 warning, 2 critical, 3 unknown, which includes that it failed while running;
 //! * 64: bad usage or configuration, before anything was bound or written.
 
 mod arguments;
@@ -23,6 +23,9 @@ use arguments::{Arguments, LogFormat, LogLevel};
 
 /// Bad usage or configuration (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
+
+/// It could not be told how things are.
+const EXIT_UNKNOWN: u8 = 3;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +89,14 @@ impl CommandError {
         CommandError::NoSuchInstance { name: name.to_owned(), nearest, known }
     }
 
-    fn exit_code(&self) -> ExitCode {
+    /// The exit code; `failure` where it is not the command line or the configuration that is wrong.
+    fn exit_code(&self, failure: ExitCode) -> ExitCode {
         match self {
             CommandError::Config(_) | CommandError::TelemetryPath { .. } | CommandError::NoSuchInstance { .. } => {
                 ExitCode::from(EXIT_USAGE)
             }
             CommandError::Listen(ListenError::Address { .. }) => ExitCode::from(EXIT_USAGE),
-            _ => ExitCode::FAILURE,
+            _ => failure,
         }
     }
 }
@@ -109,11 +113,13 @@ pub fn main() -> ExitCode {
         }
     };
     start_logging(arguments.log_level(), arguments.logging.format);
+    // To who watches the exit code of a check, 1 is a warning.
+    let failure = if arguments.is_check() { ExitCode::from(EXIT_UNKNOWN) } else { ExitCode::FAILURE };
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "hermes-exporter: {}", display_chain(&error));
-            error.exit_code()
+            error.exit_code(failure)
         }
     }
 }

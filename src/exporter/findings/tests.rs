@@ -1051,6 +1051,23 @@ fn what_follows_from_something_else_is_not_found_again() {
 }
 
 #[test]
+fn the_unit_that_hermes_would_have_made_need_not_run_the_gateway() {
+    for state in UnitState::ALL {
+        let of = |up: bool, is_expected| {
+            let mut fleet = units([Unit { is_expected, ..service("gateway", Known(state)) }]);
+            let gateway = Gateway { up: Known(up), ..running() };
+            Arc::make_mut(&mut fleet.instances[0]).gateway = Known(Arc::new(gateway));
+            all(&fleet).into_iter().filter(|finding| finding.subject.is_some()).count()
+        };
+        assert_eq!(of(true, false), 0, "{state:?}");
+        let is_wrong = !state.is_at_work();
+        assert_eq!(of(true, true), usize::from(is_wrong), "{state:?}");
+        let says_why = matches!(state, UnitState::Failed | UnitState::LoadFailed | UnitState::Masked);
+        assert_eq!(of(false, false), usize::from(says_why), "{state:?}");
+    }
+}
+
+#[test]
 fn a_report_is_judged_as_of_when_it_was_written() {
     let mut old = ticked(2.0 * HOUR);
     let snapshot = Arc::make_mut(&mut old.instances[0]);

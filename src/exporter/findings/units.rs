@@ -13,15 +13,24 @@ pub(super) fn findings(snapshot: &Snapshot, now: Timestamp) -> Vec<Finding> {
     let Reading::Known(units) = &snapshot.units else {
         return Vec::new();
     };
+    let is_gateway_up = gateway::is_up(snapshot) == Some(true);
     let of_unit = |unit: &Unit| {
+        // The gateway may well be run by something else than the unit that Hermes would have made.
+        if is_gateway_up && is_of_gateway(unit) && !unit.is_expected {
+            return None;
+        }
         let wrong = failed(unit).or_else(|| down(snapshot, unit));
         wrong.or_else(|| not_firing(units, unit, snapshot.thresholds.get(Threshold::TimerDelay)?, now))
     };
     units.0.iter().filter_map(of_unit).collect()
 }
 
+fn is_of_gateway(unit: &Unit) -> bool {
+    unit.role.as_str() == GATEWAY
+}
+
 fn severity(unit: &Unit) -> Severity {
-    if unit.role.as_str() == GATEWAY { Severity::Critical } else { Severity::Warning }
+    if is_of_gateway(unit) { Severity::Critical } else { Severity::Warning }
 }
 
 fn failed(unit: &Unit) -> Option<Finding> {
@@ -44,19 +53,14 @@ fn down(snapshot: &Snapshot, unit: &Unit) -> Option<Finding> {
     if unit.up != Reading::Known(false) {
         return None;
     }
-    let is_gateway = unit.role.as_str() == GATEWAY;
     let (name, state) = (&unit.unit, unit.state.known());
-    match state {
-        // Without somebody who has named it, it need not be there.
-        Some(UnitState::NotFound | UnitState::NoManager) if !unit.is_expected => return None,
-        _ => {}
+    // Without somebody who has named it, it need not be there.
+    if !unit.is_expected && matches!(state, Some(UnitState::NotFound | UnitState::NoManager)) {
+        return None;
     }
-    match gateway::is_up(snapshot) {
-        // That the gateway is down is said already.
-        Some(false) if is_gateway => return None,
-        // It may well be run by something else than the unit that Hermes would have made.
-        Some(true) if is_gateway && !unit.is_expected => return None,
-        _ => {}
+    // That the gateway is down is said already.
+    if is_of_gateway(unit) && gateway::is_up(snapshot) == Some(false) {
+        return None;
     }
     let (severity, how) = match state {
         Some(UnitState::Activating) => (Severity::Warning, " (coming up, or waiting to be started again)"),
