@@ -6,6 +6,7 @@
 //!
 //! * [`history`]: commits, and which of them another branch has.
 //! * [`isolation`]: no configuration but the repository's own.
+//! * [`objects`]: only objects that libgit2 can read to an end.
 //! * [`reflog`]: when something was pushed.
 //! * [`status`]: what is changed in the working tree.
 //! * [`tracking`]: which branch of which remote says what has been pushed.
@@ -16,10 +17,11 @@
 
 pub mod history;
 mod isolation;
+#[cfg(test)]
+pub(crate) mod made;
+mod objects;
 pub mod reflog;
 pub mod status;
-#[cfg(test)]
-mod tests;
 pub mod tracking;
 pub mod trees;
 
@@ -228,8 +230,7 @@ impl Repository {
 
     /// When a commit was made, by the clock of who made it.
     pub fn time_of(&self, commit: ObjectId) -> Result<Timestamp, GitError> {
-        let found = self.inner.find_commit(commit).map_err(|error| self.object_failed(commit, &error))?;
-        Ok(moment(found.time().seconds()))
+        Ok(moment(self.find_commit(commit)?.time().seconds()))
     }
 
     /// The error of something that there is too much of to be read.
@@ -239,16 +240,6 @@ impl Repository {
 
     fn failed(&self, error: &git2::Error) -> GitError {
         explain(&self.path, error)
-    }
-
-    /// The error of an object that could not be read. One whose file may not be read is missing to libgit2.
-    fn object_failed(&self, object: ObjectId, error: &git2::Error) -> GitError {
-        let name = object.to_string();
-        let (folder, file) = name.split_at(2);
-        match files::open(&self.inner.commondir().join("objects").join(folder).join(file)) {
-            Err(FileError::Permission { .. }) => GitError::Permission { path: self.path.clone() },
-            _ => self.failed(error),
-        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is changed in a working tree and not committed: a look at every file, and for that expensive.
 
+use std::collections::HashSet;
+
 use git2::StatusOptions;
 
+use super::trees::EntryKind;
 use super::{GitError, Repository};
 
 /// The most files of a working tree that are compared.
@@ -18,6 +21,7 @@ impl Repository {
         if self.inner.index().map_err(failed)?.len() > MOST_FILES {
             return Err(self.too_much(MOST_FILES as u64, "files"));
         }
+        self.check_what_status_reads()?;
         let mut options = StatusOptions::new();
         options
             .include_untracked(true)
@@ -29,5 +33,27 @@ impl Repository {
             .update_index(false);
         let statuses = self.inner.statuses(Some(&mut options)).map_err(failed)?;
         Ok(Some(statuses.iter().filter(|entry| !entry.status().is_ignored()).count() as u64))
+    }
+
+    /// Goes through the folders of the newest commit, which libgit2 is about to do without care.
+    fn check_what_status_reads(&self) -> Result<(), GitError> {
+        let Some(head) = self.head()?.commit else {
+            return Ok(());
+        };
+        let mut folders = vec![self.commit(head)?.folder];
+        let mut seen = HashSet::new();
+        while let Some(folder) = folders.pop() {
+            for entry in self.entries(folder)? {
+                match entry.kind {
+                    EntryKind::Folder if seen.insert(entry.id) => folders.push(entry.id),
+                    // Read from what is committed or staged where it is not in the working tree.
+                    EntryKind::File if [".gitattributes", ".gitignore"].contains(&entry.name.as_str()) => {
+                        self.check_object(entry.id)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -42,11 +42,11 @@ const FOLDER: i32 = 0o040_000;
 impl Repository {
     /// What a commit consists of.
     pub fn commit(&self, commit: ObjectId) -> Result<Commit, GitError> {
-        let found = self.inner.find_commit(commit).map_err(|error| self.object_failed(commit, &error))?;
+        let found = self.find_commit(commit)?;
         let mut former_folders = Vec::new();
         // Where a history has been cut off (a shallow clone), libgit2 leaves the parents out that are not there.
         for parent in found.parent_ids() {
-            let before = self.inner.find_commit(parent).map_err(|error| self.object_failed(parent, &error))?;
+            let before = self.find_commit(parent)?;
             former_folders.push(before.tree_id());
         }
         Ok(Commit { folder: found.tree_id(), former_folders })
@@ -54,7 +54,7 @@ impl Repository {
 
     /// What stands in a folder.
     pub fn entries(&self, folder: ObjectId) -> Result<Vec<Entry>, GitError> {
-        let tree = self.inner.find_tree(folder).map_err(|error| self.object_failed(folder, &error))?;
+        let tree = self.find_tree(folder)?;
         let describe = |entry: git2::TreeEntry<'_>| Entry {
             name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
             id: entry.id(),
@@ -69,8 +69,9 @@ impl Repository {
 
     /// The size of a file in bytes.
     pub fn size(&self, file: ObjectId) -> Result<u64, GitError> {
+        // Unlike a whole object, a header is not read for ever.
         let header = || self.inner.odb()?.read_header(file);
-        let (size, kind) = header().map_err(|error: git2::Error| self.object_failed(file, &error))?;
+        let (size, kind) = header().map_err(|error: git2::Error| self.failed(&error))?;
         if kind != ObjectType::Blob {
             let (class, code) = (git2::ErrorClass::Object, git2::ErrorCode::GenericError);
             return Err(GitError::Damaged { path: self.path.clone(), class, code });
@@ -83,7 +84,7 @@ impl Repository {
         if self.size(file)? > most {
             return Ok(None);
         }
-        let blob = self.inner.find_blob(file).map_err(|error| self.object_failed(file, &error))?;
+        let blob = self.find_blob(file)?;
         Ok(Some(blob.content().to_vec()))
     }
 }

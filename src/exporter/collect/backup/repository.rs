@@ -74,6 +74,11 @@ impl WatchedRepository {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn scan_nothing_at_once(&mut self) {
+        self.scan.at_once = Duration::ZERO;
+    }
+
     /// How it is now.
     pub(super) fn look(&mut self, look: &Look<'_>, problems: &mut Problems) -> Seen {
         let seen = Seen { max_age_seconds: self.max_age.into(), ..Seen::default() };

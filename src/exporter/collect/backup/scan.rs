@@ -49,6 +49,8 @@ pub(super) struct Scan {
     rules: Arc<Rules>,
     /// After so long, what could not be read is tried again.
     retry_after: Duration,
+    /// How much of a look may be spent on it.
+    pub(super) at_once: Duration,
     state: Arc<Mutex<State>>,
 }
 
@@ -85,6 +87,7 @@ impl Scan {
             payload_path: backup.payload.clone(),
             rules: Arc::new(rules),
             retry_after,
+            at_once: AT_ONCE,
             state: Arc::default(),
         }
     }
@@ -102,7 +105,7 @@ impl Scan {
             outcome.tips == tips && (outcome.failure.is_none() || ended.elapsed() < self.retry_after)
         });
         if !is_good && state.at_work.is_none_or(|heard| heard.elapsed() > LONGEST_SILENCE) {
-            let until = (!look.background.is_inline()).then(|| Instant::now() + AT_ONCE);
+            let until = (!look.background.is_inline()).then(|| Instant::now() + self.at_once);
             let started = Work::start(repository, tips, state.done.as_ref().map(|(_, last)| last), &self.payload_path);
             match started {
                 Err(error) => {
