@@ -4,8 +4,8 @@
 #   tests/run.sh           everything
 #   tests/run.sh fast      what needs nothing but Rust
 #
-# What is installed: packages of the system (a C compiler, s6, Python, Prometheus, systemd), cargo-deny, and a virtual
-# environment with hermes-agent below target/.
+# What is installed: packages of the system (a C compiler, s6, Python, Prometheus, systemd, Chromium), cargo-deny, and a
+# virtual environment with hermes-agent below target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,14 +47,14 @@ step "licences, sources and duplicates of dependencies"
 command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
 cargo deny --locked check bans licenses sources
 
-install_missing python3=python3 prometheus=prometheus setpriv=util-linux nsenter=util-linux ip=iproute2
+install_missing python3=python3 git=git chromium=chromium chromedriver=chromium-driver prometheus=prometheus setpriv=util-linux nsenter=util-linux ip=iproute2
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \
     /usr/share/pam-configs/systemd=libpam-systemd
 environment=target/test-environment
 python="$PWD/$environment/bin/python"
-if ! "$python" -c 'import aiohttp, hermes_cli, time_machine, prometheus_client, pytest' 2>/dev/null; then
+if ! "$python" -c 'import aiohttp, hermes_cli, time_machine, prometheus_client, pytest, selenium' 2>/dev/null; then
     step "hermes-agent and test tools for Python"
     # A Python without venv or its pip is one of Debian's, whose package brings both.
     python3 -c 'import ensurepip, venv' 2>/dev/null || { as_root apt-get update -q; as_root apt-get install -y -q python3-venv; }

@@ -6,6 +6,7 @@ These tests need, and say so instead of skipping when one is missing:
 * `HERMES_PYTHON`: path of a Python that has hermes-agent, time-machine, prometheus_client and pytest;
 * `prometheus` and `promtool` on the PATH;
 * `s6-svscan` and its tools on the PATH;
+* `chromium`, `chromedriver` and `git` on the PATH, and selenium for that Python;
 * what `machine.py` lists, to boot a systemd;
 * root, because they look at homes as their owner and as somebody else.
 """

@@ -16,6 +16,8 @@ use crate::exporter::snapshot::{Reading, Snapshot};
 pub(super) enum Form {
     /// Everything.
     Unfolded,
+    /// What is wrong; the rest unfolds.
+    Brief,
     /// A line that unfolds.
     Folded,
     /// A line that leads to a page about it alone.
@@ -25,22 +27,22 @@ pub(super) enum Form {
 pub(super) fn card(page: &StatusPage<'_>, member: &Member<'_>, form: Form) -> Markup {
     let mark = member.mark();
     let class = format!("card {}", mark.as_str());
-    let is_open = form == Form::Unfolded;
+    let is_open = matches!(form, Form::Unfolded | Form::Brief);
     match form {
         Form::Line => html! {
             article class=(class) id=(member.anchor()) {
                 a class="head" href=(filter::of_instance(member.name())) { (head(page, member)) }
             }
         },
-        Form::Folded | Form::Unfolded => html! {
+        Form::Folded | Form::Brief | Form::Unfolded => html! {
             article class=(class) id=(member.anchor()) aria-labelledby={ "name-" (member.place) } {
                 details id={ "card-" (member.place) } open[is_open] data-open=(is_open) {
-                    summary class="head" { (head(page, member)) }
+                    summary class="head chevron" { (head(page, member)) }
                     div class="inside" {
                         (identity(member.snapshot))
                         (what_is_wrong(member))
                         (actions(page, member))
-                        (rows(page, member))
+                        (rows(page, member, form == Form::Brief))
                     }
                 }
             }
@@ -114,7 +116,7 @@ fn what_is_wrong(member: &Member<'_>) -> Markup {
                 @for finding in &findings.found {
                     @let mark = Mark::from(finding.severity);
                     li {
-                        a class={ "verdict " (mark.as_str()) } href=(runbook(finding.code)) title={ (finding.sentence) " Opens the runbook." } {
+                        a class={ "verdict " (mark.as_str()) } href=(runbook(finding.code)) title=(finding.sentence) {
                             (mark.shape_and_word()) (finding.code.title())
                             @if let Some(subject) = &finding.subject { " " i { (subject) } }
                         }

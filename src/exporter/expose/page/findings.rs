@@ -46,7 +46,7 @@ fn group(page: &StatusPage<'_>, severity: Severity, found: &[(Option<&str>, &Fin
     let more = found.len().saturating_sub(MOST_LISTED);
     html! {
         details class={ "group " (mark.as_str()) } id={ "findings-" (mark.as_str()) } open[is_open] data-open=(is_open) {
-            summary { h3 { (mark.shape()) (mark.as_str()) " " span class="aside" { (times::number(found.len() as u64)) } } }
+            summary class="chevron" { h3 { (mark.shape()) (heading(severity)) " " span class="aside" { (times::number(found.len() as u64)) } } }
             ul class="findings" {
                 @for (instance, finding) in found.iter().take(MOST_LISTED) { (item(page, *instance, finding)) }
             }
@@ -54,6 +54,14 @@ fn group(page: &StatusPage<'_>, severity: Severity, found: &[(Option<&str>, &Fin
                 p class="note" { "And " (times::number(more as u64)) " more: filter by instance to see them." }
             }
         }
+    }
+}
+
+fn heading(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "Critical",
+        Severity::Warning => "Warnings",
+        Severity::Info => "For information",
     }
 }
 

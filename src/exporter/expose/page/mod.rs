@@ -38,7 +38,7 @@ use crate::exporter::findings::{Findings, FleetFindings};
 use crate::exporter::snapshot::{Fleet, Snapshot};
 use crate::system::time::Timestamp;
 
-/// More instances than these are shown folded where nothing is wrong with them.
+/// More instances than these are shown briefly: folded, or where something is wrong, with that alone.
 const MOST_UNFOLDED: usize = 6;
 
 /// The most instances that are shown with everything that is known of them; the others, which are the healthier ones,
@@ -141,7 +141,8 @@ impl StatusPage<'_> {
                     }
                 }
                 @if !unfolded.is_empty() {
-                    div class="cards" { @for member in unfolded { (card::card(self, member, card::Form::Unfolded)) } }
+                    @let form = if shown.len() > MOST_UNFOLDED { card::Form::Brief } else { card::Form::Unfolded };
+                    div class="cards" { @for member in unfolded { (card::card(self, member, form)) } }
                 }
                 @if !folded.is_empty() || !lines.is_empty() {
                     div class="lines" {

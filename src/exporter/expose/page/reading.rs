@@ -15,12 +15,17 @@ pub(super) fn reading<T>(reading: &Reading<T>, show: impl FnOnce(&T) -> Markup) 
 
 /// Several facts of one thing, those that are absent left out: a stopped gateway has no heartbeat to speak of.
 #[derive(Default)]
-pub(super) struct Facts(Vec<Markup>);
+pub(super) struct Facts(Vec<Fact>);
+
+enum Fact {
+    Known(Markup),
+    Unknown(String, Reason),
+}
 
 impl Facts {
     /// A fact that is known as it is.
     pub(super) fn say(mut self, fact: impl maud::Render) -> Facts {
-        self.0.push(html! { span class="fact" { (fact) } });
+        self.0.push(Fact::Known(html! { (fact) }));
         self
     }
 
@@ -30,18 +35,40 @@ impl Facts {
     }
 
     /// A reading; `name` says what it is where it is unknown.
-    pub(super) fn read<T>(self, name: &str, reading: &Reading<T>, show: impl FnOnce(&T) -> Markup) -> Facts {
+    pub(super) fn read<T>(mut self, name: &str, reading: &Reading<T>, show: impl FnOnce(&T) -> Markup) -> Facts {
         match reading {
             Reading::Known(value) => self.say(show(value)),
             Reading::Absent => self,
-            Reading::Unknown(reason) => self.say(unknown(name, *reason)),
+            Reading::Unknown(reason) => {
+                self.0.push(Fact::Unknown(name.to_owned(), *reason));
+                self
+            }
         }
     }
 
-    /// All of them in a row; a dash where there is none.
+    /// All of them in a row; a dash where there is none, and one chip where all are unknown for one reason.
     pub(super) fn in_a_row(self) -> Markup {
-        html! {
-            @if self.0.is_empty() { (absent()) } @else { span class="facts" { @for fact in &self.0 { (fact) " " } } }
+        match self.0.as_slice() {
+            [] => absent(),
+            [Fact::Unknown(_, reason), others @ ..]
+                if !others.is_empty()
+                    && others.iter().all(|fact| matches!(fact, Fact::Unknown(_, other) if other == reason)) =>
+            {
+                unknown("", *reason)
+            }
+            facts => html! {
+                span class="facts" {
+                    @for fact in facts {
+                        span class="fact" {
+                            @match fact {
+                                Fact::Known(fact) => (fact),
+                                Fact::Unknown(name, reason) => (unknown(name, *reason)),
+                            }
+                        }
+                        " "
+                    }
+                }
+            },
         }
     }
 }
@@ -95,6 +122,9 @@ mod tests {
         assert!(facts(Reading::Absent).in_a_row().into_string().contains("class=\"absent\""));
         assert!(facts(Reading::Unknown(Reason::Io)).in_a_row().into_string().contains("heartbeat unknown · io"));
         let both = facts(Reading::Known(7)).read("", &Reading::<u64>::Absent, |_| html! { "never" });
+        let two =
+            facts(Reading::Unknown(Reason::Io)).read("agents", &Reading::<u64>::Unknown(Reason::Io), |_| html! {});
+        assert!(two.in_a_row().into_string().ends_with(">unknown · io</span>"));
         assert_eq!(both.in_a_row().into_string(), r#"<span class="facts"><span class="fact">7</span> </span>"#);
     }
 }

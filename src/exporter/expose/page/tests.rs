@@ -250,7 +250,7 @@ fn a_large_fleet_is_folded_and_a_very_large_one_is_bounded() {
     let (few, found) = fleet((0..MOST_UNFOLDED).map(|n| snapshot(&format!("i{n}"))).collect());
     let open = |page: &str| {
         page.matches("<details id=\"card-").count()
-            - page.matches("data-open=\"false\"><summary class=\"head\"").count()
+            - page.matches("data-open=\"false\"><summary class=\"head chevron\"").count()
     };
     assert_eq!(open(&render(&few, &found, &[], &Links::default())), MOST_UNFOLDED);
     let (many, mut found) = fleet((0..1_000).map(|n| snapshot(&format!("i{n}"))).collect());

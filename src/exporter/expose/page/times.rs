@@ -44,7 +44,7 @@ fn exact(at: Timestamp) -> String {
     jiff::Timestamp::from_second(at.seconds() as i64).map(|moment| moment.to_string()).unwrap_or_default()
 }
 
-/// A duration in the largest unit of which there are at least two; days stay days for two months.
+/// A duration in the largest unit of which there are at least two; days stay days for four months.
 pub(super) fn duration(seconds: f64) -> String {
     let whole = |unit: f64| (seconds / unit).floor();
     if seconds < 1.0 {
@@ -55,7 +55,7 @@ pub(super) fn duration(seconds: f64) -> String {
         format!("{} min", whole(MINUTE))
     } else if seconds < 2.0 * DAY {
         format!("{} h", whole(HOUR))
-    } else if seconds < 60.0 * DAY {
+    } else if seconds < 120.0 * DAY {
         format!("{} days", whole(DAY))
     } else if seconds < 2.0 * YEAR {
         format!("{} months", whole(YEAR / 12.0))
@@ -116,7 +116,8 @@ mod tests {
             (26.0 * HOUR, "26 h"),
             (48.0 * HOUR, "2 days"),
             (59.0 * DAY, "59 days"),
-            (90.0 * DAY, "2 months"),
+            (90.0 * DAY, "90 days"),
+            (150.0 * DAY, "4 months"),
             (800.0 * DAY, "2 years"),
         ] {
             assert_eq!(duration(seconds), words);

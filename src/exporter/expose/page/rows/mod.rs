@@ -106,8 +106,8 @@ impl Look<'_> {
     }
 }
 
-/// All that is known of an instance.
-pub(super) fn rows(page: &StatusPage<'_>, member: &Member<'_>) -> Markup {
+/// All that is known of an instance; `briefly` folds what nothing is wrong with.
+pub(super) fn rows(page: &StatusPage<'_>, member: &Member<'_>, briefly: bool) -> Markup {
     let look = Look { snapshot: member.snapshot, findings: member.findings, now: page.now };
     let rows = [
         (RowKind::Gateway, "Gateway", gateway::gateway(look)),
@@ -124,18 +124,29 @@ pub(super) fn rows(page: &StatusPage<'_>, member: &Member<'_>) -> Markup {
         (RowKind::Logs, "Logs", supervision::logs(look)),
         (RowKind::Disk, "Disk", supervision::disk(look)),
     ];
+    let (shown, others): (Vec<_>, Vec<_>) =
+        rows.iter().partition(|(kind, ..)| !briefly || look.of_row(*kind).is_some());
     html! {
         dl class="rows" {
-            @for (kind, label, value) in &rows {
-                @let mark = look.of_row(*kind);
-                div class={ "row" @if let Some(mark) = mark { " " (mark.as_str()) } } {
-                    dt { @if let Some(mark) = mark { (mark.shape_and_word()) } (label) }
-                    dd { (value) }
-                }
-            }
+            @for (kind, label, value) in shown { (row(look.of_row(*kind), label, value)) }
             @if !member.findings.unknown.is_empty() {
                 div class="row unknown-row" id={ "unknown-" (member.place) } { (could_not_be_told(member.findings, page.now)) }
             }
+        }
+        @if !others.is_empty() {
+            details class="others" id={ "others-" (member.place) } data-open="false" {
+                summary class="chevron" { "Everything else that is known" }
+                dl class="rows" { @for (_, label, value) in others { (row(None, label, value)) } }
+            }
+        }
+    }
+}
+
+fn row(mark: Option<Mark>, label: &str, value: &Markup) -> Markup {
+    html! {
+        div class={ "row" @if let Some(mark) = mark { " " (mark.as_str()) } } {
+            dt { @if let Some(mark) = mark { (mark.shape_and_word()) } (label) }
+            dd { (value) }
         }
     }
 }

@@ -79,7 +79,7 @@ fn artifacts(look: Look<'_>, name: &str, code: Code, artifacts: &Reading<Artifac
     let age = html! {
         @match &artifacts.newest {
             Reading::Known(newest) => {
-                (times::moment(*newest, look.now))
+                (times::lasting(*newest, look.now)) " old"
                 @if let Reading::Known(limit) = artifacts.max_age_seconds { " of " (times::duration(limit)) }
             },
             Reading::Absent => "never",
