@@ -222,7 +222,7 @@ def test_damage_costs_what_is_damaged(exporter: Exporter, recorded: dict[str, Pa
     )
     for told in (before, after):
         for key in [
-            key for key in told if key[0].startswith(("hermes_collector_", "hermes_findings", "hermes_home_bytes"))
+            key for key in told if key[0].startswith(("hermes_collector_", "hermes_finding", "hermes_home_bytes"))
         ]:
             del told[key]
     assert after == before, "what is not damaged has changed"

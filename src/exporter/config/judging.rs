@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_saphyr::Spanned;
 
 use super::error::{ConfigError, nearest};
-use super::raw::RawThresholds;
+use super::raw::{RawDuration, RawThresholds};
 use super::validate::Check;
 use crate::exporter::findings::Code;
 use crate::exporter::snapshot::thresholds::Measure;
@@ -40,7 +40,7 @@ impl Check<'_> {
                 let not_one = |_| wrong(format!("{text:?} is not a duration; write it as in 90s, 5m or 26h{or_off}"));
                 let duration = humantime::parse_duration(text).map_err(not_one)?;
                 let shortest = Duration::from_secs(1);
-                self.in_range(duration, &typed.referenced, threshold.as_str(), shortest)?.as_secs_f64()
+                self.in_range(RawDuration(duration), &typed.referenced, threshold.as_str(), shortest)?.as_secs_f64()
             }
             Measure::Ratio => ratio(text).ok_or_else(|| {
                 wrong(format!("{text:?} is not a part of a whole; write it as in 0.1 or 10%{or_off}"))

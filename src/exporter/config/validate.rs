@@ -329,13 +329,12 @@ impl Check<'_> {
         key: &str,
         shortest: Duration,
     ) -> Result<Duration, ConfigError> {
-        let RawDuration(duration) = typed.value;
-        self.in_range(duration, &typed.referenced, key, shortest)
+        self.in_range(typed.value, &typed.referenced, key, shortest)
     }
 
     pub(super) fn in_range(
         &self,
-        duration: Duration,
+        RawDuration(duration): RawDuration,
         at: &Location,
         key: &str,
         shortest: Duration,
