@@ -4,8 +4,8 @@
 #   tests/run.sh           everything
 #   tests/run.sh fast      what needs nothing but Rust
 #
-# What is installed: packages of the system (a C compiler, s6, Python, Prometheus, systemd, Chromium), cargo-deny, and a
-# virtual environment with hermes-agent below target/.
+# What is installed: packages of the system (a C compiler, s6, git, Python, Prometheus, systemd, Chromium), cargo-deny,
+# and a virtual environment with hermes-agent below target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

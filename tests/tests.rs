@@ -4,6 +4,7 @@
 //! * [`golden`]: the whole exposition of the sample homes, in both formats, against files.
 //! * [`expected`]: the numbers of the sample homes against those counted independently by SQL.
 //! * [`damage`]: damaged, foreign, hostile and vanishing files: one reading is unknown, the others go on.
+//! * [`backups`]: repositories that homes are backed up to, and that nothing of them is told.
 //! * [`untouched`]: looking leaves no trace in a home.
 //! * [`properties`]: what holds for any input at all.
 //! * [`http`]: routes, formats, filters, reload.
@@ -15,6 +16,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backups;
 mod check;
 mod commands;
 mod damage;

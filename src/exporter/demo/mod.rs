@@ -4,6 +4,7 @@
 //! was "just now" when they were made is just now. Nothing outside of the temporary folder is written, and
 //! nothing of it is left when the demonstration ends.
 
+mod backups;
 mod homes;
 mod stand_in;
 
@@ -33,6 +34,15 @@ pub enum DemoError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A sample repository could not be made.
+    #[error("the sample repository {} could not be made", path.display())]
+    Repository {
+        /// The repository.
+        path: PathBuf,
+        /// What libgit2 said.
+        #[source]
+        source: git2::Error,
+    },
     /// The stand-in could not be started, or could not write.
     #[error("the stand-in gateway failed")]
     StandIn {
@@ -61,12 +71,16 @@ impl Demo {
         let unpack = |path: PathBuf| move |source| DemoError::Unpack { path, source };
         let folder = tempfile::Builder::new().prefix("hermes-exporter-demo-").tempdir().map_err(unpack(temporary))?;
         homes::unpack(folder.path())?;
+        backups::make(folder.path())?;
         let vijay = folder.path().join("vijay");
-        let config = format!(
-            "instances:\n  - name: vijay\n    home: {}\n  - name: bheem\n    home: {}\n",
-            vijay.display(),
-            folder.path().join("bheem").display()
-        );
+        let instance = |name: &str| {
+            format!(
+                "  - name: {name}\n    home: {home}\n    backups: [{{name: vm, path: {home}-backup, payload: {}}}]\n",
+                backups::PAYLOAD,
+                home = folder.path().join(name).display(),
+            )
+        };
+        let config = format!("instances:\n{}{}", instance("vijay"), instance("bheem"));
         let file = folder.path().join("hermes-exporter.yml");
         std::fs::write(&file, config).map_err(unpack(file.clone()))?;
         let gateway = start(&vijay).map_err(|source| DemoError::StandIn { source })?;
@@ -91,6 +105,7 @@ Serving on http://{address}/  Try, in another terminal:
 
   curl -s http://{address}/metrics | grep hermes_gateway
   curl -s 'http://{address}/metrics?instance=bheem&collect[]=cron'
+  curl -s 'http://{address}/metrics?collect[]=backup'    # bheem's has not been pushed for days
   curl -s http://{address}/api/v1/instances/vijay
   kill -STOP {process}    # vijay's gateway freezes: hermes_gateway_up turns 0, the state frozen
   kill -CONT {process}    # and is back
