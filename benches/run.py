@@ -3,8 +3,8 @@
 
     python benches/run.py --exporter target/release/hermes-exporter --hermes-python PYTHON [--quick]
 
-Five parts: two homes with a living gateway; a thousand homes; one home with a very large store; a million records of
-a log; units of a systemd, booted for that, which needs root. Nothing here fails
+Six parts: two homes with a living gateway; a thousand homes; one home with a very large store; a million records of
+a log; a backup of 50,000 files, beside git; units of a systemd, booted for that, which needs root. Nothing here fails
 because something is slow: figures are for reading. It fails when an answer is wrong or incomplete.
 """
 
@@ -27,6 +27,7 @@ from typing import Iterator, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
+import backup  # noqa: E402
 import homes  # noqa: E402
 import large_home  # noqa: E402
 import logs  # noqa: E402
@@ -420,7 +421,14 @@ def facts(given: argparse.Namespace) -> None:
     )
 
 
-PARTS = {"two": two_homes, "many": many_homes, "large": large, "logs": logs.measured, "units": units.measured}
+PARTS = {
+    "two": two_homes,
+    "many": many_homes,
+    "large": large,
+    "logs": logs.measured,
+    "backup": backup.measured,
+    "units": units.measured,
+}
 
 
 def main() -> None:

@@ -129,7 +129,7 @@ impl Check<'_> {
         match typed.value {
             RawMaxAge::Off => Ok(MaxAge::Off),
             RawMaxAge::Limit(limit) => {
-                let limit = self.in_range(limit.0, &typed.referenced, "max_age", Duration::from_secs(1))?;
+                let limit = self.in_range(limit, &typed.referenced, "max_age", Duration::from_secs(1))?;
                 Ok(MaxAge::Limit(limit))
             }
         }

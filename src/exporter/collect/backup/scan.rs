@@ -191,7 +191,7 @@ impl Work {
     }
 
     /// Goes on until it is done, or gives back what is left.
-    fn stretch(mut self, repository: &Repository, rules: &Rules, until: Option<Instant>) -> Result<Outcome, Work> {
+    fn stretch(mut self, repository: &Repository, rules: &Rules, until: Option<Instant>) -> Result<Outcome, Box<Work>> {
         loop {
             let step = if self.is_tree_done {
                 self.outcome.history.step(repository, rules)
@@ -205,7 +205,7 @@ impl Work {
                 Err(error) => return Ok(self.failed(&error)),
             }
             if until.is_some_and(|until| Instant::now() >= until) {
-                return Err(self);
+                return Err(Box::new(self));
             }
         }
     }
@@ -219,7 +219,7 @@ impl Work {
 }
 
 /// One piece of a scan that is too long for a look, and the job to go on with.
-fn in_background(path: PathBuf, rules: Arc<Rules>, state: Arc<Mutex<State>>, work: Work) -> Job {
+fn in_background(path: PathBuf, rules: Arc<Rules>, state: Arc<Mutex<State>>, work: Box<Work>) -> Job {
     Job::new(move || {
         let started = Instant::now();
         let outcome = match Repository::open(&path) {
