@@ -104,11 +104,16 @@ fn filters_leave_out_what_is_not_asked_for() {
         let (_, text) = server.get("/metrics?collect[]=cron&collect%5B%5D=host").await;
         assert!(text.contains("hermes_cron_jobs{instance=\"vijay\"") && text.contains("hermes_host_cpus "));
         assert!(!text.contains("hermes_gateway_up") && !text.contains("collector=\"sessions\""));
+        assert!(!text.contains("hermes_findings{instance"), "a part of the collectors can not tell what is wrong");
         let (_, text) = server.get("/metrics?instance=bheem").await;
         assert!(text.contains("hermes_gateway_up{instance=\"bheem\"}"));
         assert!(!text.contains("vijay") && !text.contains("hermes_host_") && !text.contains("process_"));
+        assert!(text.contains("hermes_findings{instance=\"bheem\",severity=\"critical\"} 1\n"));
+        // Prometheus would give the instance of the target to what has none.
+        assert!(!text.contains("hermes_findings{severity") && !text.contains("hermes_finding_info{finding"));
         let (_, text) = server.get("/metrics?collect=host,tailscale").await;
         assert!(text.contains("hermes_host_cpus ") && !text.contains("instance="));
+        assert!(text.contains("hermes_findings{severity=\"warning\"} 1\n"));
         let (status, _) = server.get("/metrics?foo=bar&module=x").await;
         assert_eq!(status, StatusCode::OK, "parameters of others are left alone");
     });

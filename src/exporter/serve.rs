@@ -90,6 +90,7 @@ async fn metrics(State(service): State<Service>, RawQuery(query): RawQuery, head
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::of_accept(accept);
     let exposition = Exposition::new(fleet, exporter);
+    let exposition = if selection.collectors.is_empty() { exposition } else { exposition.of_a_part() };
     let encoded = if exposition.instances() <= ENCODED_AT_ONCE {
         Ok(exposition.encode(format))
     } else {

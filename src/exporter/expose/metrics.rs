@@ -26,6 +26,8 @@ pub struct Exposition {
     fleet: Arc<Fleet>,
     findings: Arc<FleetFindings>,
     exporter: Option<ExporterFacts>,
+    /// Whether all collectors were asked.
+    is_whole: bool,
 }
 
 impl Exposition {
@@ -33,7 +35,13 @@ impl Exposition {
     /// for.
     pub fn new(fleet: Arc<Fleet>, exporter: Option<ExporterFacts>) -> Exposition {
         let findings = Arc::new(FleetFindings::of(&fleet));
-        Exposition { fleet, findings, exporter }
+        Exposition { fleet, findings, exporter, is_whole: true }
+    }
+
+    /// The same, of a look that only some collectors were asked for: it does not say what is wrong with instances, because
+    /// a part of them finds a part of it, and other things than all together.
+    pub fn of_a_part(self) -> Exposition {
+        Exposition { is_whole: false, ..self }
     }
 
     /// How many instances are in it.
@@ -72,7 +80,8 @@ impl Exposition {
             }
         }
         if let Some(samples) = family.of_findings {
-            for (snapshot, findings) in self.fleet.instances.iter().zip(&self.findings.instances) {
+            let whole = self.fleet.instances.iter().zip(&self.findings.instances).filter(|_| self.is_whole);
+            for (snapshot, findings) in whole {
                 sink.of_instance(Some(&snapshot.identity.name));
                 samples(findings, sink);
                 if sink.has_enough() {
@@ -80,7 +89,10 @@ impl Exposition {
                 }
             }
             sink.of_instance(None);
-            samples(&self.findings.machine, sink);
+            // Beside certain instances there must be nothing without an instance: it would be taken for theirs.
+            if !self.fleet.machine_runs.is_empty() {
+                samples(&self.findings.machine, sink);
+            }
         }
         sink.of_instance(None);
         if let Some(samples) = family.of_host {

@@ -162,7 +162,7 @@ fn short_name(name: &str, looks: Looks) -> String {
         return name.to_owned();
     }
     let end = looks.ellipsis();
-    name.chars().take(LONGEST_NAME - end.len().min(2)).collect::<String>() + end
+    name.chars().take(LONGEST_NAME - end.chars().count()).collect::<String>() + end
 }
 
 #[cfg(test)]

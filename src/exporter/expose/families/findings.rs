@@ -32,7 +32,11 @@ pub(super) static FAMILIES: &[Family] = &[
         "1 for what is not to be found, by the configuration; of the machine without an instance",
     )
     .instance(|snapshot, sink| put_ignored(&snapshot.ignored_findings, sink))
-    .host(|fleet, sink| put_ignored(&fleet.ignored_findings, sink)),
+    .host(|fleet, sink| {
+        if !fleet.machine_runs.is_empty() {
+            put_ignored(&fleet.ignored_findings, sink);
+        }
+    }),
 ];
 
 fn put_ignored(ignored: &[Label], sink: &mut dyn Sink) {
