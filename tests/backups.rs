@@ -9,7 +9,6 @@ use hermes_exporter::exporter::collect::engine::Crew;
 use hermes_exporter::exporter::config::Config;
 use hermes_exporter::exporter::expose::metrics::Exposition;
 use hermes_exporter::exporter::expose::text::Format;
-use hermes_exporter::exporter::serve::encode;
 use hermes_exporter::exporter::snapshot::Reading;
 use hermes_exporter::system::git;
 
@@ -51,7 +50,7 @@ fn a_committed_secret_trips_the_guardrail_and_is_told_nowhere() {
     let Reading::Known(backups) = &fleet.instances[0].backups else { panic!("{:?}", fleet.instances[0].backups) };
     assert_eq!(backups.are_clean_of_secrets(), Reading::Known(false));
     let json = serde_json::to_string(&*fleet).unwrap();
-    let metrics = encode(&Exposition::new(Arc::clone(&fleet), None), Format::Text).unwrap();
+    let metrics = Exposition::new(Arc::clone(&fleet), None).encode(Format::Text).unwrap();
     for told in [&json, &metrics] {
         assert!(!told.contains(WORD), "{told}");
     }
