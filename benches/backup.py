@@ -48,7 +48,7 @@ def repository(path: Path, files: int, commits: int) -> None:
     git(path, "init", "-q", "--bare", path.with_suffix(".git"))
     git(path, "remote", "add", "origin", path.with_suffix(".git"))
     for number in range(1, commits):
-        (path / "data" / f"{number % 500:03}" / "00000.md").write_text(str(number))
+        (path / "data" / f"{number % 500:03}" / f"{number % 500:05}.md").write_text(str(number))
         git(path, "add", "-A", "data" if number % 50 == 0 else f"data/{number % 500:03}")
         git(path, "commit", "-q", "-m", f"backup {number}")
         if number == commits // 2:
