@@ -2,7 +2,7 @@
 
     HERMES_EXPORTER=target/debug/hermes-exporter python tests/end_to_end/fleet.py --count 40 --day bad --port 10119
 
-serves one until it is interrupted. The gateways are the exporter's own stand-in, the one of its `demo`.
+serves one until it is interrupted or told to end. The gateways are the exporter's own stand-in, the one of its `demo`.
 """
 
 from __future__ import annotations
@@ -324,6 +324,9 @@ def main() -> None:
     parser.add_argument("--day", choices=("good", "bad"), default="bad")
     parser.add_argument("--port", type=int, default=10119)
     arguments = parser.parse_args()
+    # However it is ended, its gateways go with it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     binary = Path(os.environ["HERMES_EXPORTER"]).absolute()
     with tempfile.TemporaryDirectory(prefix="hermes-exporter-fleet-") as name:
         folder = Path(name)

@@ -82,10 +82,7 @@ pub fn page(name: &str, telemetry_path: &str) -> Option<Markup> {
 
 fn around(title: &str, markdown: &str, telemetry_path: &str) -> Markup {
     let content = html! {
-        article class="text" {
-            (rendered(markdown))
-        }
-        @if markdown != INDEX { p class="text-end" { a href="/runbooks/" { "All runbooks" } } }
+        article class={ "text" @if markdown == INDEX { " index" } } { (rendered(markdown)) }
     };
     Document::of_text(&format!("{title} · Runbooks · Hermes fleet"), telemetry_path).around(&content)
 }

@@ -142,13 +142,15 @@ fn actions(page: &StatusPage<'_>, member: &Member<'_>) -> Markup {
     html! {
         div class="actions" {
             @for door in &links.doors {
-                a class="button" href=(door.way.address()) rel="noreferrer noopener" target="_blank" {
+                @let is_tunnel = matches!(door.way, Way::Tunnel { .. });
+                a class="button" href=(door.way.address()) rel="noreferrer noopener" target="_blank"
+                    title=[is_tunnel.then_some("Leads through the tunnel: copy its command, and leave it running.")] {
                     "Open " (door.name)
-                    @if matches!(door.way, Way::Tunnel { .. }) { span class="aside" { " through the tunnel" } }
+                    @if is_tunnel { span class="aside" { " via tunnel" } }
                 }
             }
             @for (index, command) in commands.iter().enumerate() {
-                button type="button" class="copy" data-copy=(id(index)) { "Copy " (command.noun) " command" }
+                button type="button" class="copy" data-copy=(id(index)) { "Copy " (command.noun) }
             }
             a class="button" href={ "/api/v1/instances/" (encoded(member.name())) } { "JSON" }
             @if !commands.is_empty() {

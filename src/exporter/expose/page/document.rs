@@ -78,6 +78,7 @@ impl<'a> Document<'a> {
             nav aria-label="More" {
                 a href="/runbooks/" { "Runbooks" } " "
                 a href=(self.telemetry_path) { "Metrics" } " "
+                a href="/api/v1/findings" { "Findings" } " "
                 a href="/api/v1/instances" { "Snapshots" } " "
                 a href="/sd" { "Targets for Prometheus" } " "
                 a href="/-/healthy" { "Health" }
