@@ -238,6 +238,17 @@ fn the_demonstration_shows_a_living_gateway_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_runbook_is_printed_by_the_name_that_a_check_gives() {
+    let home = empty();
+    let (code, text, _) = run(home.path(), &["runbook", "backup_stale"]);
+    assert_eq!((code, text.lines().next()), (0, Some("# Backup stale")));
+    let (code, text, _) = run(home.path(), &["runbook"]);
+    assert!(code == 0 && text.contains("`collector_unknown`"));
+    let (code, _, error) = run(home.path(), &["runbook", "backup_stail"]);
+    assert!(code == 64 && error.contains("'backup_stale'"), "{error}");
+}
+
+#[test]
 fn the_stand_in_refuses_a_real_home() {
     let homes = Homes::unpack();
     let before = std::fs::read(homes.vijay().join("gateway_state.json")).unwrap();

@@ -205,7 +205,7 @@ fn findings_are_told_by_severity_and_instance() {
         assert_eq!((&body["instances"], &body["healthy"]), (&2.into(), &0.into()));
         assert_eq!(body["health"][0], serde_json::json!({"instance": "vijay", "health": "critical"}));
         assert_eq!(body["health"][2], serde_json::json!({"instance": null, "health": "warning"}));
-        assert_eq!(body["findings"][0]["runbook"], "runbooks/update_available.md");
+        assert_eq!(body["findings"][0]["runbook"], "/runbooks/update_available");
 
         std::fs::remove_dir_all(server.homes.bheem()).unwrap();
         let body = server.json("/api/v1/findings?instance=bheem").await;

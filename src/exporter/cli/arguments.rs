@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exporter::collect::COLLECTORS;
+use crate::exporter::findings::Code;
 
 /// Watches Hermes agents: reads Hermes homes without touching them and serves what it sees to Prometheus.
 #[derive(Debug, Parser)]
@@ -62,6 +64,12 @@ pub(super) enum Command {
     Serve(ServeArguments),
     /// Look once and say what is wrong: exit code 0 healthy, 1 warning, 2 critical, 3 unknown
     Check(CheckArguments),
+    /// Print what to do about a finding, or without one the list of all
+    Runbook {
+        /// The finding's name, as `check` and the page give it
+        #[arg(value_parser = PossibleValuesParser::new(Code::ALL.map(Code::as_str)), hide_possible_values = true)]
+        finding: Option<String>,
+    },
     /// Print the metrics once, or write them to a file for node_exporter's textfile collector
     Scrape(ScrapeArguments),
     /// Print the Hermes homes that are found, as a configuration file to start from

@@ -20,7 +20,9 @@ use crate::exporter::demo::{self, Demo};
 use crate::exporter::discovery::{self, Surroundings};
 use crate::exporter::expose::family::ExporterFacts;
 use crate::exporter::expose::metrics::Exposition;
+use crate::exporter::expose::runbooks;
 use crate::exporter::expose::text::Format;
+use crate::exporter::findings::Code;
 use crate::exporter::reload::{ConfigSource, Loader, Reloader};
 use crate::exporter::serve;
 use crate::exporter::snapshot::Fleet;
@@ -35,6 +37,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve(arguments),
         Command::Check(arguments) => check(&arguments),
+        Command::Runbook { finding } => runbook(finding.as_deref()),
         Command::Scrape(arguments) => scrape(&arguments),
         Command::Discover(arguments) => discover(&arguments),
         Command::CheckConfig { file } => check_config(&file),
@@ -151,6 +154,12 @@ pub(super) fn look_once(mut config: Config, timeout: Duration) -> Result<Arc<Fle
     let fleet = runtime.block_on(crew.look(&Selection::default(), deadline));
     runtime.shutdown_background();
     Ok(fleet)
+}
+
+/// The text of a runbook as it is written, which is made to be read in a terminal too.
+fn runbook(finding: Option<&str>) -> Result<ExitCode, CommandError> {
+    print(finding.and_then(Code::named).map_or(runbooks::INDEX, runbooks::text));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A large fleet has many files and connections open at once; where there are fewer, each has to wait for its turn.

@@ -35,6 +35,7 @@ struct FindingOf<'a> {
     subject: Option<&'a Label>,
     sentence: &'a str,
     since: Option<Timestamp>,
+    /// The path of its page on this server.
     runbook: String,
 }
 
@@ -61,7 +62,7 @@ pub fn body<'a>(fleet: &'a Fleet, found: &'a FleetFindings, severities: &BTreeSe
                 subject: finding.subject.as_ref(),
                 sentence: &finding.sentence,
                 since: finding.since,
-                runbook: finding.code.runbook(),
+                runbook: format!("/runbooks/{}", finding.code.as_str()),
             });
         }
     }

@@ -1,4 +1,4 @@
-//! The runbooks of `docs/runbooks` as pages, so that one opens wherever the status page opens, offline too.
+//! The runbooks of `docs/runbooks`: as pages, so that one opens wherever the status page opens, offline too, and as text.
 //!
 //! They are part of the program: it does not build without one for each finding.
 
@@ -17,12 +17,14 @@ macro_rules! texts {
     };
 }
 
-const INDEX: &str = include_str!("../../../docs/runbooks/index.md");
+/// The list of all runbooks, in Markdown.
+pub const INDEX: &str = include_str!("../../../docs/runbooks/index.md");
 
 /// What runbooks refer to beside each other: the name that it is served by, the title, the text.
 const BESIDE: [(&str, &str, &str); 1] = [("privileges", "Privileges", include_str!("../../../docs/privileges.md"))];
 
-fn text(code: Code) -> &'static str {
+/// The runbook of a finding, in Markdown.
+pub fn text(code: Code) -> &'static str {
     texts! { code,
         GatewayDown => "gateway_down",
         GatewayCrashed => "gateway_crashed",

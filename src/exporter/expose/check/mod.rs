@@ -39,6 +39,7 @@ pub fn text(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
     if !findings.is_empty() {
         text.push('\n');
         text.push_str(&findings);
+        text.push_str("\n`hermes-exporter runbook NAME` prints what to do.\n");
     }
     let unknown = unknown(fleet, found, looks);
     if !unknown.is_empty() {
@@ -104,9 +105,8 @@ fn findings(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
         let indent = severity.chars().count() + names + 2 * GAP.len();
         let sentence = broken(&finding.sentence, indent);
         text.push_str(&format!("{}{GAP}{name:names$}{GAP}{sentence}\n", looks.painted(&severity, style)));
-        let since =
-            finding.since.map(|since| format!("since {} ago, ", ago(since, fleet.taken_at))).unwrap_or_default();
-        let more = format!("{since}{}", finding.code.runbook());
+        let since = finding.since.map(|since| format!("for {}, ", ago(since, fleet.taken_at))).unwrap_or_default();
+        let more = format!("{since}runbook {}", finding.code.as_str());
         text.push_str(&format!("{}{}\n", " ".repeat(indent), looks.painted(&more, looks.of_asides())));
     }
     text
