@@ -201,6 +201,23 @@ fn an_instance_that_is_not_there_and_a_configuration_that_is_not_valid_exit_with
 }
 
 #[test]
+fn names_from_a_home_move_no_cursor_and_begin_no_line() {
+    let fleet = Fleet { folder: tempfile::tempdir().unwrap() };
+    let bheem = home(fleet.folder.path(), "bheem", "error");
+    let path = bheem.join("cron/jobs.json");
+    let name = "a\u{1b}[31mb\u{9b}2Jc\r\nd\u{7}\u{0}e\u{202e}f";
+    let jobs = std::fs::read_to_string(&path).unwrap().replace("\"26b563b1e794\"", &json!(name).to_string());
+    std::fs::write(path, jobs).unwrap();
+    fleet.configure(&[("bheem", &bheem)]);
+    let (code, text, _) = fleet.check(&[]);
+    assert_eq!(code, 1);
+    assert!(text.contains("\"a?[31mb?2Jc??d??e?f\""), "{text:?}");
+    let (_, json, _) = fleet.check(&["--output", "json"]);
+    let body: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(body["findings"][0]["subject"], json!(name), "programs get what is there");
+}
+
+#[test]
 fn without_an_instance_it_says_what_to_do_and_is_unknown() {
     let fleet = Fleet { folder: tempfile::tempdir().unwrap() };
     fleet.configure(&[]);

@@ -73,7 +73,7 @@ impl Column {
 
     pub(super) fn cell(self, snapshot: &Snapshot, findings: &Findings, now: Timestamp, looks: Looks) -> Cell {
         let (reading, is_wrong): (Reading<String>, &dyn Fn(Code) -> bool) = match self {
-            Column::Instance => return Cell::plain(&short_name(&snapshot.identity.name, looks)),
+            Column::Instance => return Cell::plain(&short_name(&looks.harmless(&snapshot.identity.name), looks)),
             Column::Health => {
                 let health = findings.health();
                 return Cell { text: health.as_str().to_owned(), style: looks.of_health(health) };

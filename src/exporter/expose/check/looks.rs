@@ -19,6 +19,17 @@ impl Looks {
         if self.has_colors && !style.is_plain() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
+    /// A text from outside without what moves the cursor, colours, or turns the direction of writing: a home may belong to
+    /// somebody else than the terminal.
+    pub(super) fn harmless(self, text: &str) -> String {
+        let instead = if self.has_unicode { char::REPLACEMENT_CHARACTER } else { '?' };
+        let is_harmful = |letter: char| {
+            letter.is_control()
+                || matches!(letter, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        text.chars().map(|letter| if is_harmful(letter) { instead } else { letter }).collect()
+    }
+
     pub(super) fn of_health(self, health: Health) -> Style {
         match health {
             Health::Healthy => AnsiColor::Green.on_default(),

@@ -90,9 +90,10 @@ fn table(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
 }
 
 fn findings(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
-    let mut all: Vec<(&str, &Finding)> = Vec::new();
+    let mut all: Vec<(String, &Finding)> = Vec::new();
     for (name, findings) in of_each(fleet, found) {
-        all.extend(findings.found.iter().map(|finding| (name.unwrap_or(MACHINE), finding)));
+        let name = looks.harmless(name.unwrap_or(MACHINE));
+        all.extend(findings.found.iter().map(|finding| (name.clone(), finding)));
     }
     // Stable: within a severity they stay in the order of the fleet.
     all.sort_by_key(|(_, finding)| Reverse(finding.severity));
@@ -103,7 +104,7 @@ fn findings(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
         let severity = format!("{} {:severities$}", looks.symbol(finding.severity), finding.severity.as_str());
         let style = looks.of_severity(finding.severity);
         let indent = severity.chars().count() + names + 2 * GAP.len();
-        let sentence = broken(&finding.sentence, indent);
+        let sentence = broken(&looks.harmless(&finding.sentence), indent);
         text.push_str(&format!("{}{GAP}{name:names$}{GAP}{sentence}\n", looks.painted(&severity, style)));
         let since = finding.since.map(|since| format!("for {}, ", ago(since, fleet.taken_at))).unwrap_or_default();
         let more = format!("{since}runbook {}", finding.code.as_str());
@@ -124,7 +125,7 @@ fn unknown(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
             let symbol = looks.painted(looks.unknown(), looks.of_unknown());
             let start = format!("{}: {subject}: {}", name.unwrap_or(MACHINE), reason.as_str());
             let line = if collectors == [subject] { start } else { format!("{start} ({})", collectors.join(", ")) };
-            text.push_str(&format!("{symbol} {}\n", broken(&line, 2)));
+            text.push_str(&format!("{symbol} {}\n", broken(&looks.harmless(&line), 2)));
         }
     }
     text
