@@ -14,6 +14,9 @@ use crate::exporter::snapshot::{Label, Reading};
 use crate::system::files::ParseFault;
 use crate::system::time::Timestamp;
 
+/// How long Hermes takes a run that it has claimed for one under way, in seconds; it says so again every minute or so.
+const LONGEST_CLAIM: f64 = 1_800.0;
+
 /// The most jobs that are shown.
 const MOST_JOBS: usize = 1_000;
 
@@ -34,6 +37,9 @@ pub(super) struct StoredJob {
     state: JobState,
     schedule: Schedule,
     next_run: Option<Timestamp>,
+    /// When the run under way was last said to be. Hermes claims those that run once alone, and leaves their next run where
+    /// it was until they are done; of others it moves the next run before it begins.
+    claimed: Option<Timestamp>,
     last_run: Option<Timestamp>,
     last_run_success: Reading<bool>,
     last_delivery_success: Reading<bool>,
@@ -124,14 +130,17 @@ impl StoredJob {
         let has_run = last_run.is_some() || last_status.is_some();
         let delivery_failed = last_status == Some("delivery_failed")
             || fields.get("last_delivery_error").is_some_and(|error| !error.is_null());
+        let schedule = match fields.get("schedule") {
+            Some(Value::Object(schedule)) => Schedule::read(schedule, text(fields, "next_run_at"), next_run),
+            _ => Schedule::Other,
+        };
+        let claim = fields.get("run_claim").filter(|_| schedule == Schedule::Other);
         StoredJob {
             id: id.to_owned(),
             state,
-            schedule: match fields.get("schedule") {
-                Some(Value::Object(schedule)) => Schedule::read(schedule, text(fields, "next_run_at"), next_run),
-                _ => Schedule::Other,
-            },
+            schedule,
             next_run,
+            claimed: claim.and_then(|claim| claim.get("at")).and_then(Timestamp::from_json),
             last_run,
             // A run whose outcome could not be delivered did what it was to do.
             last_run_success: last_status.map(|status| matches!(status, "ok" | "delivery_failed")).into(),
@@ -144,7 +153,9 @@ impl StoredJob {
         // Hermes leaves the next run of a halted job where it was, so that it lies ever further in the past.
         let next_run = self.next_run.filter(|_| !matches!(self.state, JobState::Paused | JobState::Completed));
         let lateness = next_run.map(|next_run| now.seconds_since(next_run));
+        let is_at_work = self.claimed.is_some_and(|claimed| (0.0..LONGEST_CLAIM).contains(&now.seconds_since(claimed)));
         let overdue = self.state == JobState::Scheduled
+            && !is_at_work
             && lateness.is_some_and(|lateness| lateness > LEAST_GRACE && lateness > self.schedule.grace_seconds(now));
         Job {
             state: self.state,
@@ -262,6 +273,23 @@ mod tests {
         assert!(!job(&format!(r#""next_run_at": {}"#, NOW - 119.0)).overdue);
         assert!(job(&format!(r#""next_run_at": {}"#, NOW - 121.0)).overdue);
         assert!(job(&format!(r#""next_run_at": {}, "schedule": "daily""#, NOW - 121.0)).overdue);
+    }
+
+    #[test]
+    fn a_one_shot_that_is_at_work_is_not_overdue() {
+        let claimed = |ago: f64, kind: &str| {
+            let at = jiff::Timestamp::from_second((NOW - ago) as i64).unwrap();
+            let claim = format!(r#""run_claim": {{"at": "{at}", "by": "host:7"}}"#);
+            let schedule = format!(r#""schedule": {{"kind": "{kind}", "minutes": 30}}"#);
+            job(&format!(r#""next_run_at": {}, {schedule}, {claim}"#, NOW - 7_200.0)).overdue
+        };
+        assert!(!claimed(0.0, "once") && !claimed(1_799.0, "once"));
+        assert!(claimed(1_800.0, "once"), "whoever was at it is gone");
+        assert!(claimed(-60.0, "once"), "the clock was set back");
+        assert!(claimed(60.0, "interval"), "Hermes claims no others");
+        for claim in ["null", "7", "{}", r#"{"at": "soon"}"#] {
+            assert!(job(&format!(r#""next_run_at": {}, "run_claim": {claim}"#, NOW - 7_200.0)).overdue, "{claim}");
+        }
     }
 
     #[test]
