@@ -227,7 +227,7 @@ static FACTS: [Facts; Code::ALL.len()] = [
     Facts {
         word: "cron_ticker_stale",
         title: "Cron ticker stale",
-        when: "cron's ticker has not gone round for longer than the limit, while the gateway is up",
+        when: "cron's ticker has not gone round, or not without an error, for longer than the limit, while the gateway is up",
         severities: &[Critical],
         thresholds: &[Threshold::CronTicker],
     },
@@ -241,7 +241,7 @@ static FACTS: [Facts; Code::ALL.len()] = [
     Facts {
         word: "cron_job_overdue",
         title: "Cron job overdue",
-        when: "a cron job's next run should have begun, while the gateway is up and its ticker goes round",
+        when: "a cron job's next run should have begun, and the gateway is not down, has not just come up, and its ticker is not stale",
         severities: &[Warning],
         thresholds: &[],
     },

@@ -63,7 +63,7 @@ fn down(snapshot: &Snapshot, gateway: &Gateway, now: Timestamp) -> Option<Findin
         }
         Some(GatewayState::Starting) => {
             // A start takes its time, and after a heartbeat's limit it should be over.
-            let age = ago(&gateway.start_time);
+            let age = ago(&gateway.start_time).or_else(|| ago(&gateway.state_since));
             if age.is_some_and(|age| age <= snapshot.thresholds.gateway_heartbeat_seconds()) {
                 return None;
             }

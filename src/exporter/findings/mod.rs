@@ -156,12 +156,16 @@ impl Findings {
     }
 
     /// What is wrong and not to be ignored, in order, and what could not be told.
-    fn of(mut found: Vec<Finding>, ignored: &[Label], runs: &[CollectorRun]) -> Findings {
+    fn of(mut found: Vec<Finding>, now: Timestamp, ignored: &[Label], runs: &[CollectorRun]) -> Findings {
         found.retain(|finding| ignored.iter().all(|ignored| ignored.as_str() != finding.code.as_str()));
         found.sort_by(|one, other| {
             (other.severity, one.code, &one.subject).cmp(&(one.severity, other.code, &other.subject))
         });
         // A unit may be named twice, with two roles; a finding is one thing, by its code and subject.
+        for finding in &mut found {
+            // What lies ahead was noted before the clock was set back, and tells nothing.
+            finding.since = finding.since.filter(|since| *since <= now);
+        }
         let mut seen = HashSet::new();
         found.retain(|finding| seen.insert((finding.code, finding.subject.clone())));
         let of_run = |run: &CollectorRun| {
@@ -233,14 +237,14 @@ pub fn of_instance(snapshot: &Snapshot, now: Timestamp) -> Findings {
     let mut found: Vec<Finding> = RULES.iter().flat_map(|rules| rules(snapshot, told_at)).collect();
     found.extend(looking::stale_report(snapshot, now));
     found.extend(looking::unknown_for_long(&snapshot.collectors, &snapshot.thresholds, told_at));
-    Findings::of(found, &snapshot.ignored_findings, &snapshot.collectors)
+    Findings::of(found, told_at, &snapshot.ignored_findings, &snapshot.collectors)
 }
 
 /// What is wrong with the machine that the exporter runs on.
 pub fn of_machine(fleet: &Fleet) -> Findings {
     let mut found = machine::findings(fleet);
     found.extend(looking::unknown_for_long(&fleet.machine_runs, &fleet.thresholds, fleet.taken_at));
-    Findings::of(found, &fleet.ignored_findings, &fleet.machine_runs)
+    Findings::of(found, fleet.taken_at, &fleet.ignored_findings, &fleet.machine_runs)
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ pub(super) fn case(code: Code) -> Case {
                     (gateway.up, gateway.state) = (Known(false), Known(GatewayState::Starting));
                     gateway.start_time = Known(ago(30.0));
                 }),
+                // Its process can not be seen, as that of a container.
+                gateway(|gateway| {
+                    (gateway.up, gateway.state) = (Known(false), Known(GatewayState::Starting));
+                    (gateway.start_time, gateway.state_since) = (Absent, Known(ago(30.0)));
+                }),
             ],
             gateway(|gateway| (gateway.up, gateway.state) = (unknown(), unknown())),
         ),
@@ -368,15 +373,36 @@ pub(super) fn case(code: Code) -> Case {
             token(|token| token.expiry = unknown()),
         ),
         Code::CronTickerStale => (
-            vec![(Critical, "Cron's ticker has not gone round for 10 min, and starts no jobs", ticked(10.0 * MINUTE))],
+            vec![
+                (Critical, "Cron's ticker has not gone round for 10 min, and starts no jobs", ticked(10.0 * MINUTE)),
+                (
+                    Critical,
+                    "Cron's ticker goes round and has failed for 10 min, and starts no jobs",
+                    cron_with(running(), |cron, _| cron.ticker_last_success = Known(ago(10.0 * MINUTE))),
+                ),
+                (
+                    Critical,
+                    "Cron's ticker has not gone round for 10 min, and starts no jobs",
+                    cron_with(served(), |cron, _| cron.ticker_heartbeat = Known(ago(10.0 * MINUTE))),
+                ),
+            ],
             vec![
                 ticked(MINUTE),
+                // Older ones leave no second mark.
+                cron_with(running(), |cron, _| cron.ticker_last_success = Absent),
+                // It once had a gateway of its own, and nothing is to be started in it.
+                cron_with(served(), |cron, job| {
+                    (cron.ticker_heartbeat, cron.ticker_last_success) = (Known(ago(DAY)), Known(ago(DAY)));
+                    job.state = JobState::Paused;
+                }),
                 // The gateway has only just come up, and finds what its predecessor left.
                 cron_with(Gateway { start_time: Known(ago(MINUTE)), ..running() }, |cron, _| {
                     cron.ticker_heartbeat = Known(ago(DAY));
                 }),
             ],
-            cron_with(running(), |cron, _| cron.ticker_heartbeat = unknown()),
+            cron_with(running(), |cron, _| {
+                (cron.ticker_heartbeat, cron.ticker_last_success) = (unknown(), unknown());
+            }),
         ),
         Code::CronJobFailing => (
             vec![
@@ -402,9 +428,12 @@ pub(super) fn case(code: Code) -> Case {
                     (job.overdue, job.next_run) = (true, Known(ago(3.5 * HOUR)));
                 }),
             )],
-            [JobState::Paused, JobState::Completed]
-                .map(|state| job(|job| (job.state, job.overdue) = (state, true)))
-                .into(),
+            vec![
+                job(|job| (job.state, job.overdue) = (JobState::Paused, true)),
+                job(|job| (job.state, job.overdue) = (JobState::Completed, true)),
+                // What was due while the gateway was away is caught up with.
+                cron_with(Gateway { start_time: Known(ago(MINUTE)), ..running() }, |_, job| job.overdue = true),
+            ],
             unknown_jobs(),
         ),
         Code::CronDeliveryFailing => (

@@ -224,4 +224,6 @@ fn since_when_is_told_where_it_is_known() {
     assert_eq!(since(certificate(-HOUR)), Some(ago(HOUR)));
     assert_eq!(since(ticked(HOUR)), Some(ago(HOUR)));
     assert_eq!(since(unit("backup", UnitState::Failed)), Some(ago(MINUTE)));
+    let ahead = Unit { state_since: Known(ago(-HOUR)), ..service("backup", Known(UnitState::Failed)) };
+    assert_eq!(since(units([ahead])), None, "the clock was set back");
 }

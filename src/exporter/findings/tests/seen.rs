@@ -90,6 +90,11 @@ pub(super) fn running() -> Gateway {
     }
 }
 
+/// The gateway of another profile that serves this one, too.
+pub(super) fn served() -> Gateway {
+    Gateway { served_by: Known(label("default")), ..running() }
+}
+
 pub(super) fn down(state: GatewayState) -> Fleet {
     gateway(|gateway| (gateway.up, gateway.state, gateway.start_time) = (Known(false), Known(state), Absent))
 }
