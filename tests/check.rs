@@ -208,10 +208,12 @@ fn names_from_a_home_move_no_cursor_and_begin_no_line() {
     let name = "a\u{1b}[31mb\u{9b}2Jc\r\nd\u{7}\u{0}e\u{202e}f";
     let jobs = std::fs::read_to_string(&path).unwrap().replace("\"26b563b1e794\"", &json!(name).to_string());
     std::fs::write(path, jobs).unwrap();
-    fleet.configure(&[("bheem", &bheem)]);
+    let long = "bheem".repeat(12);
+    fleet.configure(&[(&long, &bheem)]);
     let (code, text, _) = fleet.check(&[]);
     assert_eq!(code, 1);
-    assert!(text.contains("\"a?[31mb?2Jc??d??e?f\""), "{text:?}");
+    assert!(text.contains(&format!("  {long}\n")) && text.contains("\"a?[31mb?2Jc??d??e?f\""), "{text:?}");
+    assert!(text.lines().skip(4).all(|line| line.len() <= 80), "{text}");
     let (_, json, _) = fleet.check(&["--output", "json"]);
     let body: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(body["findings"][0]["subject"], json!(name), "programs get what is there");

@@ -105,7 +105,13 @@ fn findings(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
         let style = looks.of_severity(finding.severity);
         let indent = severity.chars().count() + names + 2 * GAP.len();
         let sentence = broken(&looks.harmless(&finding.sentence), indent);
-        text.push_str(&format!("{}{GAP}{name:names$}{GAP}{sentence}\n", looks.painted(&severity, style)));
+        // Below a name that is longer than its column.
+        let sentence = if name.chars().count() > names {
+            format!("\n{}{sentence}", " ".repeat(indent))
+        } else {
+            GAP.to_owned() + &sentence
+        };
+        text.push_str(&format!("{}{GAP}{name:names$}{sentence}\n", looks.painted(&severity, style)));
         let since = finding.since.map(|since| format!("for {}, ", ago(since, fleet.taken_at))).unwrap_or_default();
         let more = format!("{since}runbook {}", finding.code.as_str());
         text.push_str(&format!("{}{}\n", " ".repeat(indent), looks.painted(&more, looks.of_asides())));
