@@ -104,18 +104,39 @@ fn filters_leave_out_what_is_not_asked_for() {
         let (_, text) = server.get("/metrics?collect[]=cron&collect%5B%5D=host").await;
         assert!(text.contains("hermes_cron_jobs{instance=\"vijay\"") && text.contains("hermes_host_cpus "));
         assert!(!text.contains("hermes_gateway_up") && !text.contains("collector=\"sessions\""));
-        assert!(!text.contains("hermes_findings{instance"), "a part of the collectors can not tell what is wrong");
         let (_, text) = server.get("/metrics?instance=bheem").await;
         assert!(text.contains("hermes_gateway_up{instance=\"bheem\"}"));
         assert!(!text.contains("vijay") && !text.contains("hermes_host_") && !text.contains("process_"));
-        assert!(text.contains("hermes_findings{instance=\"bheem\",severity=\"critical\"} 1\n"));
-        // Prometheus would give the instance of the target to what has none.
-        assert!(!text.contains("hermes_findings{severity") && !text.contains("hermes_finding_info{finding"));
         let (_, text) = server.get("/metrics?collect=host,tailscale").await;
         assert!(text.contains("hermes_host_cpus ") && !text.contains("instance="));
-        assert!(text.contains("hermes_findings{severity=\"warning\"} 1\n"));
         let (status, _) = server.get("/metrics?foo=bar&module=x").await;
         assert_eq!(status, StatusCode::OK, "parameters of others are left alone");
+    });
+}
+
+#[test]
+fn what_is_wrong_is_counted_only_where_all_of_it_was_looked_at() {
+    on_a_server(async |server| {
+        let judged = async |query: &str| {
+            let (_, text) = server.get(&format!("/metrics{query}")).await;
+            let is_count = |line: &&str| line.starts_with("hermes_findings{") && line.contains("critical");
+            let counts: Vec<_> = text.lines().filter(is_count).map(str::to_owned).collect();
+            counts
+        };
+        let (vijay, bheem, machine) = (
+            "hermes_findings{instance=\"vijay\",severity=\"critical\"} 1",
+            "hermes_findings{instance=\"bheem\",severity=\"critical\"} 1",
+            "hermes_findings{severity=\"critical\"} 0",
+        );
+        assert_eq!(judged("").await, [vijay, bheem, machine]);
+        // Prometheus gives the label of the target to what has none.
+        assert_eq!(judged("?instance=vijay").await, [vijay]);
+        assert_eq!(judged("?collect=host,tailscale").await, [machine]);
+        for part in ["?collect[]=cron", "?collect=host", "?collect=cron&instance=vijay"] {
+            assert_eq!(judged(part).await, [""; 0], "{part}");
+        }
+        let (_, text) = server.get("/metrics?collect=cron").await;
+        assert!(!text.contains("hermes_finding_info"), "a job is not overdue because nobody looked at the gateway");
     });
 }
 

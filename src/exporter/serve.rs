@@ -30,10 +30,10 @@ use tower_http::compression::CompressionLayer;
 
 use super::collect::engine::Selection;
 use super::collect::problems::display_chain;
-use super::collect::{COLLECTORS, Entry, Scope, entry};
+use super::collect::{COLLECTORS, Scope, entry};
 use super::expose::family::ExporterFacts;
 use super::expose::findings;
-use super::expose::metrics::Exposition;
+use super::expose::metrics::{Exposition, Judged};
 use super::expose::text::Format;
 use super::findings::{FleetFindings, Severity};
 use super::reload::Reloader;
@@ -89,8 +89,7 @@ async fn metrics(State(service): State<Service>, RawQuery(query): RawQuery, head
     let exporter = selection.instances.is_empty().then(|| ExporterFacts { service: Some(service.reloader.facts()) });
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::of_accept(accept);
-    let exposition = Exposition::new(fleet, exporter);
-    let exposition = if selection.collectors.is_empty() { exposition } else { exposition.of_a_part() };
+    let exposition = Exposition::new(fleet, exporter).judging(judged(&selection));
     let encoded = if exposition.instances() <= ENCODED_AT_ONCE {
         Ok(exposition.encode(format))
     } else {
@@ -102,6 +101,21 @@ async fn metrics(State(service): State<Service>, RawQuery(query): RawQuery, head
             (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be encoded\n").into_response()
         }
     }
+}
+
+/// What a look at `selection` looks at with every collector that there is for it.
+fn judged(selection: &Selection) -> Judged {
+    let all_of_machine = || machine_collectors().all(|name| selection.collectors.contains(name));
+    match (selection.collectors.is_empty(), selection.instances.is_empty()) {
+        (true, true) => Judged::Everything,
+        (true, false) => Judged::Instances,
+        (false, true) if all_of_machine() => Judged::Machine,
+        (false, _) => Judged::Nothing,
+    }
+}
+
+fn machine_collectors() -> impl Iterator<Item = &'static str> {
+    COLLECTORS.iter().filter(|entry| matches!(entry.scope, Scope::Machine { .. })).map(|entry| entry.name)
 }
 
 async fn snapshots(State(service): State<Service>, headers: HeaderMap) -> Response {
@@ -148,8 +162,7 @@ async fn targets(State(service): State<Service>, headers: HeaderMap) -> Response
     let crew = service.reloader.crew();
     let of_instance =
         |name: &str| group(serde_json::json!({"__metrics_path__": path, "__param_instance": name, "instance": name}));
-    let is_of_machine = |entry: &&Entry| matches!(entry.scope, Scope::Machine { .. });
-    let of_machine: Vec<_> = COLLECTORS.iter().filter(is_of_machine).map(|entry| entry.name).collect();
+    let of_machine: Vec<_> = machine_collectors().collect();
     let mut groups: Vec<_> = crew.instance_names().map(of_instance).collect();
     groups.push(group(serde_json::json!({"__metrics_path__": path, "__param_collect": of_machine.join(",")})));
     json(&groups)

@@ -15,19 +15,33 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::families;
 use super::family::{ExporterFacts, Family, Kind, Number, Sink};
+use super::findings;
 use super::text::{Format, TextWriter};
 use crate::exporter::findings::FleetFindings;
 use crate::exporter::snapshot::Fleet;
 use crate::exporter::snapshot::activity::{TURN_BUCKETS, TurnDurations};
+
+/// Of what everything was looked at, so that it can be said what is wrong with it. Where a part was asked for, a part of
+/// what is wrong would be found, and things that only follow from the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// The instances and the machine.
+    Everything,
+    /// The instances that are shown.
+    Instances,
+    /// The machine.
+    Machine,
+    /// Neither.
+    Nothing,
+}
 
 /// What is exposed in one response.
 #[derive(Debug, Clone)]
 pub struct Exposition {
     fleet: Arc<Fleet>,
     findings: Arc<FleetFindings>,
+    judged: Judged,
     exporter: Option<ExporterFacts>,
-    /// Whether all collectors were asked.
-    is_whole: bool,
 }
 
 impl Exposition {
@@ -35,13 +49,12 @@ impl Exposition {
     /// for.
     pub fn new(fleet: Arc<Fleet>, exporter: Option<ExporterFacts>) -> Exposition {
         let findings = Arc::new(FleetFindings::of(&fleet));
-        Exposition { fleet, findings, exporter, is_whole: true }
+        Exposition { fleet, findings, judged: Judged::Everything, exporter }
     }
 
-    /// The same, of a look that only some collectors were asked for: it does not say what is wrong with instances, because
-    /// a part of them finds a part of it, and other things than all together.
-    pub fn of_a_part(self) -> Exposition {
-        Exposition { is_whole: false, ..self }
+    /// The same, with what is wrong with these alone.
+    pub fn judging(self, judged: Judged) -> Exposition {
+        Exposition { judged, ..self }
     }
 
     /// How many instances are in it.
@@ -69,6 +82,16 @@ impl Exposition {
         }
     }
 
+    /// Whether it is said what is wrong with an instance, or with the machine.
+    fn judges(&self, instance: Option<&str>) -> bool {
+        match self.judged {
+            Judged::Everything => true,
+            Judged::Instances => instance.is_some(),
+            Judged::Machine => instance.is_none(),
+            Judged::Nothing => false,
+        }
+    }
+
     fn visit<'s>(&'s self, family: &Family, sink: &mut impl InstanceSink<'s>) {
         if let Some(samples) = family.of_instance {
             for snapshot in &self.fleet.instances {
@@ -80,18 +103,14 @@ impl Exposition {
             }
         }
         if let Some(samples) = family.of_findings {
-            let whole = self.fleet.instances.iter().zip(&self.findings.instances).filter(|_| self.is_whole);
-            for (snapshot, findings) in whole {
-                sink.of_instance(Some(&snapshot.identity.name));
+            for (name, findings) in
+                findings::of_each(&self.fleet, &self.findings).filter(|(name, _)| self.judges(*name))
+            {
+                sink.of_instance(name);
                 samples(findings, sink);
                 if sink.has_enough() {
                     return;
                 }
-            }
-            sink.of_instance(None);
-            // Beside certain instances there must be nothing without an instance: it would be taken for theirs.
-            if !self.fleet.machine_runs.is_empty() {
-                samples(&self.findings.machine, sink);
             }
         }
         sink.of_instance(None);

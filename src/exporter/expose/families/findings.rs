@@ -8,7 +8,7 @@ pub(super) static FAMILIES: &[Family] = &[
     gauge(
         "hermes_findings",
         &["severity"],
-        "What is wrong, counted by severity: info, warning and critical; of the machine without an instance",
+        "What is wrong, counted by severity: info, warning and critical; of the machine without an instance; where `collect` asks for a part, of what is asked for whole",
     )
     .findings(|findings, sink| {
         for severity in Severity::ALL {
@@ -33,6 +33,7 @@ pub(super) static FAMILIES: &[Family] = &[
     )
     .instance(|snapshot, sink| put_ignored(&snapshot.ignored_findings, sink))
     .host(|fleet, sink| {
+        // Who asks for certain instances has no room for what is of the machine: it would get the label of an instance.
         if !fleet.machine_runs.is_empty() {
             put_ignored(&fleet.ignored_findings, sink);
         }
