@@ -233,6 +233,7 @@ fn in_plain_words(message: &str) -> String {
         "externally tagged enum expected scalar or mapping" => "a single word is expected here".to_owned(),
         "invalid boolean" => "`true` or `false` is expected here".to_owned(),
         "duplicate field `unit`" => "`unit` and `pattern` are two names of one key; write one of them".to_owned(),
+        other if other.starts_with("cannot deserialize null") => "a value is missing here".to_owned(),
         other if other.contains("found a tab") => {
             "there is a tab in or after this line; YAML is indented with spaces".to_owned()
         }
