@@ -220,6 +220,27 @@ fn names_from_a_home_move_no_cursor_and_begin_no_line() {
 }
 
 #[test]
+fn who_goes_away_is_no_matter_and_what_can_not_be_printed_is_not_healthy() {
+    let fleet = Fleet { folder: tempfile::tempdir().unwrap() };
+    let home = home(fleet.folder.path(), "vijay", "ok");
+    fleet.configure(&[("vijay", &home)]);
+    let check = |out: Stdio| {
+        let mut command = program();
+        command.current_dir(fleet.folder.path()).args(["check", "--config.file", "fleet.yml"]);
+        let child = command.stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (reader, gone) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(check(gone.into()), (0, String::new()));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, error) = check(full.into());
+    assert_eq!(code, 3);
+    assert!(error.starts_with("hermes-exporter: standard output could not be written: "), "{error}");
+}
+
+#[test]
 fn without_an_instance_it_says_what_to_do_and_is_unknown() {
     let fleet = Fleet { folder: tempfile::tempdir().unwrap() };
     fleet.configure(&[]);

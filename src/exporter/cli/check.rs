@@ -28,19 +28,19 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<ExitCode, CommandError
     let found = FleetFindings::of(&fleet);
     match arguments.output {
         CheckOutput::Text if is_anybody_there => {
-            print(&report::text(&fleet, &found, looks(arguments.color)));
+            print(&report::text(&fleet, &found, looks(arguments.color)))?;
         }
         CheckOutput::Text => print(
             "unknown: there is no instance to look at; run this as the user who runs Hermes, or name the homes in a file \
              (--config.file; `hermes-exporter discover --all-users` prints one to start from)\n",
-        ),
+        )?,
         CheckOutput::Json => {
             let body = findings::body(&fleet, &found, &BTreeSet::new());
             let json = serde_json::to_string_pretty(&body).map_err(|error| CommandError::System {
                 what: "encoding the findings",
                 source: std::io::Error::other(error),
             })?;
-            print(&format!("{json}\n"));
+            print(&format!("{json}\n"))?;
         }
     }
     let health = if is_anybody_there { found.health() } else { Health::Unknown };

@@ -55,7 +55,8 @@ fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
     let demo = Demo::set_up()?;
     let loader = loader(Some(demo.config_file()), Vec::new());
     let outcome = serve_until_stopped(loader, &arguments.listen_addresses, "/metrics", |address| {
-        print(&demo.introduction(address));
+        // It serves also where nobody can be told.
+        let _ = print(&demo.introduction(address));
     });
     demo.tear_down();
     outcome
@@ -133,7 +134,7 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
         .encode(format)
         .map_err(|error| CommandError::System { what: "encoding the metrics", source: std::io::Error::other(error) })?;
     match &arguments.output {
-        None => print(&text),
+        None => print(&text)?,
         Some(path) => write_atomically(path, &text)
             .map_err(|source| CommandError::Output { path: path.display().to_string(), source })?,
     }
@@ -186,21 +187,21 @@ fn discover(arguments: &DiscoverArguments) -> Result<ExitCode, CommandError> {
             places.join(", ")
         );
     }
-    print(&discovery::as_configuration(&found, &hidden));
+    print(&discovery::as_configuration(&found, &hidden))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
     let config = Config::from_file(file)?;
     let count = config.instances.len();
-    print(&format!("{}: valid, {count} {}\n", file.display(), if count == 1 { "instance" } else { "instances" }));
+    print(&format!("{}: valid, {count} {}\n", file.display(), if count == 1 { "instance" } else { "instances" }))?;
     for instance in &config.instances {
         if let (None, Some(user)) = (instance.user_id(), &instance.user) {
             print(&format!(
                 "{}: note: there is no user {user:?} here, as whom {:?} would be read\n",
                 file.display(),
                 instance.name
-            ));
+            ))?;
         }
         if !instance.home.join(".").exists() {
             print(&format!(
@@ -208,16 +209,21 @@ fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
                 file.display(),
                 instance.home.display(),
                 instance.name
-            ));
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints to standard output; a reader that has gone, as in `| head`, is no error.
-pub(super) fn print(text: &str) {
+pub(super) fn print(text: &str) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandError::Output { path: "standard output".to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Writes beside the file and renames, so that nobody ever reads half of it; readable by all.
