@@ -159,7 +159,7 @@ pub(super) fn look_once(mut config: Config, timeout: Duration) -> Result<Arc<Fle
 
 /// The text of a runbook as it is written, which is made to be read in a terminal too.
 fn runbook(finding: Option<&str>) -> Result<ExitCode, CommandError> {
-    print(finding.and_then(Code::named).map_or(runbooks::INDEX, runbooks::text));
+    print(finding.and_then(Code::named).map_or(runbooks::INDEX, runbooks::text))?;
     Ok(ExitCode::SUCCESS)
 }
 
