@@ -566,7 +566,10 @@ pub(super) fn case(code: Code) -> Case {
             reported(2.0 * HOUR, Source::Local),
         ),
         Code::CollectorUnknown => (
-            vec![(Warning, "The collector \"cron\" could not tell everything for 2 h", failing(Some(2.5 * HOUR)))],
+            vec![
+                (Warning, "The collector \"cron\" could not tell everything for 2 h", failing(Some(2.5 * HOUR))),
+                (Warning, "The home could not be looked at (permission) for 2 h", without_home(2.5 * HOUR)),
+            ],
             vec![failing(Some(MINUTE))],
             failing(None),
         ),

@@ -378,3 +378,14 @@ pub(super) fn failing(since: Option<f64>) -> Fleet {
         }];
     })
 }
+
+/// A home that could not be looked at since then, which every collector says.
+pub(super) fn without_home(since: f64) -> Fleet {
+    let run = |collector: &str| CollectorRun {
+        collector: collector.to_owned(),
+        duration_seconds: 0.001,
+        problems: vec![Problem { reason: UNKNOWN, subject: "home".to_owned() }],
+        failing_since: Some(ago(since)),
+    };
+    fleet(|snapshot| snapshot.collectors = ["gateway", "cron", "home"].map(run).to_vec())
+}
