@@ -48,8 +48,8 @@ impl Because for GitError {
     fn reason(&self) -> Reason {
         match self {
             GitError::Permission { .. } | GitError::Owner { .. } => Reason::Permission,
-            GitError::File(error) => error.reason(),
-            GitError::Unsupported { .. } | GitError::TooMuch { .. } => Reason::Unsupported,
+            GitError::File(error) | GitError::Part { fault: error, .. } => error.reason(),
+            GitError::Unsupported { .. } | GitError::TooMuch { .. } | GitError::Endless { .. } => Reason::Unsupported,
             GitError::Damaged { .. } => Reason::Parse,
             GitError::Io { .. } | GitError::Isolation => Reason::Io,
         }

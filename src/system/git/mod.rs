@@ -36,6 +36,7 @@ use git2::{ErrorClass, ErrorCode, RepositoryOpenFlags, RepositoryState};
 
 use super::files::{self, FileError, Stamp};
 use super::time::Timestamp;
+use isolation::Guard;
 
 /// The largest file of a repository that libgit2 takes whole into memory: its index, or a list of its branches.
 const SIZE_LIMIT: u64 = 256 * 1024 * 1024;
@@ -87,6 +88,20 @@ pub enum GitError {
         /// What it says.
         code: ErrorCode,
     },
+    /// A file of it, or that it names, is none that libgit2 can read to an end, or too large.
+    #[error("the repository {} has something for a file that is none, or is too large", path.display())]
+    Endless {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// A branch or an object of it could not be read; their names are nobody else's business.
+    #[error("a branch or an object of the repository {} could not be read", path.display())]
+    Part {
+        /// The repository.
+        path: PathBuf,
+        /// What is wrong with its file.
+        fault: FileError,
+    },
     /// The operating system failed.
     #[error("reading the repository {} failed", path.display())]
     Io {
@@ -113,6 +128,7 @@ pub enum Place {
 pub struct Repository {
     inner: git2::Repository,
     path: PathBuf,
+    _guard: Guard,
 }
 
 /// Where a repository stands.
@@ -166,8 +182,11 @@ impl Repository {
         for name in ["objects", "objects/pack", "refs"] {
             check_folder(&common.join(name))?;
         }
-        match git2::Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, std::iter::empty::<&OsStr>()) {
-            Ok(inner) => Ok(Place::Repository(Box::new(Repository { inner, path: path.to_owned() }))),
+        let (guard, opened) = Guard::around(|| {
+            git2::Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, std::iter::empty::<&OsStr>())
+        });
+        match opened {
+            Ok(inner) => Ok(Place::Repository(Box::new(Repository { inner, path: path.to_owned(), _guard: guard }))),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(Place::NotARepository),
             Err(error) => Err(explain(path, &error)),
         }
@@ -209,7 +228,7 @@ impl Repository {
     fn resolve(&self, name: &str) -> Result<(String, Option<ObjectId>), GitError> {
         let mut name = name.to_owned();
         for _ in 0..MOST_SYMBOLIC {
-            check_file_or_folder(&self.inner.commondir().join(&name))?;
+            check_file_or_folder(&self.inner.commondir().join(&name)).map_err(|fault| self.part(fault))?;
             let next = match self.inner.find_reference(&name) {
                 Ok(reference) => match reference.symbolic_target() {
                     Ok(Some(next)) => next.to_owned(),
@@ -238,6 +257,11 @@ impl Repository {
         GitError::TooMuch { path: self.path.clone(), most, of }
     }
 
+    /// The error of a file whose name is not for anybody else, in a log neither.
+    fn part(&self, fault: FileError) -> GitError {
+        GitError::Part { path: self.path.clone(), fault }
+    }
+
     fn failed(&self, error: &git2::Error) -> GitError {
         explain(&self.path, error)
     }
@@ -253,6 +277,7 @@ fn explain(path: &Path, error: &git2::Error) -> GitError {
     // libgit2 hands on the system's error in words only.
     let message = error.message();
     match (error.code(), error.class()) {
+        _ if Guard::has_refused() => GitError::Endless { path },
         (ErrorCode::Owner, _) => GitError::Owner { path },
         _ if message.contains("Permission denied") => GitError::Permission { path },
         (_, ErrorClass::Repository)
