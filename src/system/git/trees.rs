@@ -35,6 +35,9 @@ pub struct Commit {
     pub former_folders: Vec<ObjectId>,
 }
 
+/// How deep folders are gone into: one that stands in itself a thousand times is a trap.
+pub const DEEPEST: usize = 128;
+
 const TYPE_OF_FILE: i32 = 0o170_000;
 const REGULAR: i32 = 0o100_000;
 const FOLDER: i32 = 0o040_000;

@@ -76,7 +76,7 @@ impl WatchedRepository {
 
     #[cfg(test)]
     pub(super) fn scan_nothing_at_once(&mut self) {
-        self.scan.at_once = Duration::ZERO;
+        (self.scan.at_once, self.scan.at_most) = (Duration::ZERO, Duration::ZERO);
     }
 
     /// How it is now.

@@ -3,7 +3,7 @@
 //! A scan begins when the repository has moved, and goes on from where the last one ended: of new commits only what they
 //! have changed is looked at. When commits have fallen out of the history (it was rewritten), what was found in them is
 //! forgotten and everything is looked at anew. What does not fit into [`AT_ONCE`] goes on in the background, and what
-//! was found before is shown until it is through.
+//! was found before is shown until it is through; a one-shot run gives up after [`AT_MOST`].
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,9 @@ use crate::system::git::{GitError, ObjectId, Place, Repository};
 
 /// How much of a look may be spent on it; the rest is done in the background.
 const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// How much of a one-shot run may be: there is no later, and a look that takes much longer tells nothing at all.
+const AT_MOST: Duration = Duration::from_secs(15);
 
 /// How long one piece of it takes.
 const ONE_STRETCH: Duration = Duration::from_millis(50);
@@ -51,6 +54,8 @@ pub(super) struct Scan {
     retry_after: Duration,
     /// How much of a look may be spent on it.
     pub(super) at_once: Duration,
+    /// How much of a one-shot run.
+    pub(super) at_most: Duration,
     state: Arc<Mutex<State>>,
 }
 
@@ -88,6 +93,7 @@ impl Scan {
             rules: Arc::new(rules),
             retry_after,
             at_once: AT_ONCE,
+            at_most: AT_MOST,
             state: Arc::default(),
         }
     }
@@ -105,7 +111,7 @@ impl Scan {
             outcome.tips == tips && (outcome.failure.is_none() || ended.elapsed() < self.retry_after)
         });
         if !is_good && state.at_work.is_none_or(|heard| heard.elapsed() > LONGEST_SILENCE) {
-            let until = (!look.background.is_inline()).then(|| Instant::now() + self.at_once);
+            let until = Instant::now() + if look.background.is_inline() { self.at_most } else { self.at_once };
             let started = Work::start(repository, tips, state.done.as_ref().map(|(_, last)| last), &self.payload_path);
             match started {
                 Err(error) => {
@@ -114,6 +120,10 @@ impl Scan {
                 }
                 Ok(work) => match work.stretch(repository, &self.rules, until) {
                     Ok(outcome) => state.done = Some((Instant::now(), outcome)),
+                    Err(work) if look.background.is_inline() => {
+                        let outcome = Outcome { failure: Some(Reason::Timeout), ..work.outcome };
+                        state.done = Some((Instant::now(), outcome));
+                    }
                     Err(work) => {
                         state.at_work = Some(Instant::now());
                         let (path, rules, state) =
@@ -191,7 +201,7 @@ impl Work {
     }
 
     /// Goes on until it is done, or gives back what is left.
-    fn stretch(mut self, repository: &Repository, rules: &Rules, until: Option<Instant>) -> Result<Outcome, Box<Work>> {
+    fn stretch(mut self, repository: &Repository, rules: &Rules, until: Instant) -> Result<Outcome, Box<Work>> {
         loop {
             let step = if self.is_tree_done {
                 self.outcome.history.step(repository, rules)
@@ -204,7 +214,7 @@ impl Work {
                 Ok(Step::Done) => self.is_tree_done = true,
                 Err(error) => return Ok(self.failed(&error)),
             }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if Instant::now() >= until {
                 return Err(Box::new(self));
             }
         }
@@ -223,7 +233,7 @@ fn in_background(path: PathBuf, rules: Arc<Rules>, state: Arc<Mutex<State>>, wor
     Job::new(move || {
         let started = Instant::now();
         let outcome = match Repository::open(&path) {
-            Ok(Place::Repository(repository)) => work.stretch(&repository, &rules, Some(started + ONE_STRETCH)),
+            Ok(Place::Repository(repository)) => work.stretch(&repository, &rules, started + ONE_STRETCH),
             // It is gone in this moment; the next look says so.
             Ok(Place::Missing | Place::NotARepository) => {
                 lock(&state).at_work = None;

@@ -1,4 +1,8 @@
 //! Repositories in every state, looked at as the collector does.
+//!
+//! * [`traps`]: those whose owner means harm.
+
+mod traps;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -90,12 +94,6 @@ fn at(seconds: i64) -> Reading<Timestamp> {
 
 fn state(path: &Path) -> Reading<RepositoryState> {
     Eyes::on(path).see().state
-}
-
-fn fifo(path: &Path) {
-    let _ = std::fs::remove_file(path);
-    let kind = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RUSR, 0).unwrap();
 }
 
 #[test]
@@ -380,7 +378,7 @@ fn what_is_not_committed_is_counted_as_git_status_does() {
     std::fs::write(made.path().join("folder/one"), "").unwrap();
     std::fs::write(made.path().join("folder/two"), "").unwrap();
     std::fs::write(made.path().join("ignored.log"), "").unwrap();
-    fifo(&made.path().join("pipe"));
+    traps::fifo(&made.path().join("pipe"));
     assert_eq!(Eyes::on(&made.path()).see().dirty_files, Known(4));
     assert_eq!(Eyes::with(&made.path(), |backup| backup.changes = Changes::Ignored).see().dirty_files, Absent);
 }
@@ -554,25 +552,6 @@ fn what_was_found_before_the_damage_is_found() {
 }
 
 #[test]
-fn nothing_waits_for_a_pipe() {
-    for name in
-        ["HEAD", "config", "index", "packed-refs", "commondir", "shallow", "refs/heads/main", "objects/info/alternates"]
-    {
-        let made = Made::empty();
-        made.commit(&[("a", b"1")], NOW);
-        fifo(&made.inner(name));
-        let (seen, problems) = Eyes::on(&made.path()).look();
-        assert_eq!(seen.state, Unknown(Reason::Unsupported), "{name}");
-        assert_ne!(problems, []);
-    }
-    let made = Made::empty();
-    made.commit(&[("a", b"1")], NOW);
-    std::fs::rename(made.inner(""), made.folder.path().join("inner")).unwrap();
-    fifo(&made.path().join(".git"));
-    assert_eq!(Eyes::on(&made.path()).look().0.state, Unknown(Reason::Unsupported));
-}
-
-#[test]
 fn repositories_of_kinds_that_are_not_read_are_unsupported() {
     let made = Made::empty();
     made.commit(&[("a", b"1")], NOW);
@@ -660,24 +639,6 @@ fn nothing_is_run_and_nothing_is_changed() {
     }
     assert_eq!(listing(made.folder.path()), before);
     assert!(!mark.exists());
-}
-
-#[test]
-fn a_tree_that_stands_in_itself_is_a_trap_that_ends() {
-    let made = Made::empty();
-    let blob = made.repository.blob(b"x").unwrap();
-    let mut builder = made.repository.treebuilder(None).unwrap();
-    builder.insert("file", blob, 0o100_644).unwrap();
-    let mut tree = builder.write().unwrap();
-    for _ in 0..200 {
-        let mut builder = made.repository.treebuilder(None).unwrap();
-        builder.insert("d", tree, 0o040_000).unwrap();
-        tree = builder.write().unwrap();
-    }
-    let tree = made.repository.find_tree(tree).unwrap();
-    made.repository.commit(Some("HEAD"), &by(NOW), &by(NOW), "trap", &tree, &[]).unwrap();
-    let (seen, _) = Eyes::with(&made.path(), |backup| backup.changes = Changes::Ignored).look();
-    assert_eq!(seen.forbidden, Unknown(Reason::Unsupported));
 }
 
 #[test]

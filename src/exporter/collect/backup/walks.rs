@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::forbidden::{Kind, Rules, is_confirmed, is_confirmed_unread};
 use crate::exporter::snapshot::Tally;
 use crate::exporter::snapshot::backups::Payload;
-use crate::system::git::trees::EntryKind;
+use crate::system::git::trees::{DEEPEST, EntryKind};
 use crate::system::git::{GitError, ObjectId, Repository};
 
 /// The most entries of one commit.
@@ -15,9 +15,6 @@ const MOST_ENTRIES: u64 = 5_000_000;
 
 /// The most entries of the folders that commits have changed, of a whole history.
 const MOST_CHANGES: u64 = 100_000_000;
-
-/// How deep folders are gone into: one that stands in itself a thousand times is a trap.
-const DEEPEST: usize = 128;
 
 /// How many files are asked for their size in one step.
 const SIZES_PER_STEP: usize = 256;
