@@ -4,15 +4,17 @@
 //! * `database`: the live databases of Hermes, and the files that SQLite keeps beside a database while it is open. A copy
 //!   of such a file that is taken while Hermes writes is torn. A dump (`*.sql`) is what a backup should have.
 //! * `env`: `.env`, `.env.*`, `*.env`, but not those that only show what belongs in it (`.example`, `.sample`,
-//!   `.template`, `.dist`).
-//! * `auth`: credentials by which one logs in, of Hermes (`auth.json`, `credential_pool*.json`) and of others.
+//!   `.template`, `.dist`, also before `.env`).
+//! * `auth`: credentials by which one logs in, of Hermes (`auth.json`, `credential_pool*.json`) and of others
+//!   (`.netrc`, `.aws/credentials`).
 //! * `token`: tokens and what belongs to them: `*token*.json`, `*oauth*.json`, `client_secret*.json`, everything in
-//!   `mcp-tokens/`, and `webhook_subscriptions.json`, which has the secrets of webhooks in it.
+//!   `mcp-tokens/`, `webhook_subscriptions.json`, which has the secrets of webhooks in it, and an `.npmrc` with a token.
 //! * `private_key`: keys by their usual names and endings; a `.pem` only where a private key is in it, because most hold
-//!   certificates.
+//!   certificates, and so the JSON of a service account.
 //! * `configured`: what the configuration forbids besides.
 //!
-//! Case does not matter. Empty files have nothing in them, and encrypted ones nothing that is known.
+//! A copy that was set aside (`.bak`, `.old`, `~`) looks like what it is a copy of, and a packed secret (`.gz`) like a
+//! secret; a packed database is no live one. Case does not matter. Empty files have nothing in them, and encrypted ones nothing that is known.
 
 use glob::{MatchOptions, Pattern};
 
@@ -77,6 +79,11 @@ const WORDS_OF_MODELS: [&str; 3] = ["tokenizer", "special_tokens_map", "added_to
 const KEYS: [&str; 6] = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"];
 const ENDINGS_OF_KEYS: [&str; 6] = [".key", ".p12", ".pfx", ".ppk", ".jks", ".keystore"];
 
+/// What stands behind the name of a copy that was set aside.
+const COPIES: [&str; 7] = [".bak", ".backup", ".old", ".orig", ".save", ".copy", "~"];
+
+const PACKED: [&str; 5] = [".gz", ".xz", ".bz2", ".zst", ".zip"];
+
 const ENCRYPTED: [&str; 3] = [".gpg", ".pgp", ".age"];
 
 /// How files begin whose content is encrypted: by git-crypt, age and GnuPG.
@@ -84,6 +91,12 @@ const ENCRYPTED_BEGINNINGS: [&[u8]; 4] =
     [b"\0GITCRYPT\0", b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----", b"-----BEGIN PGP MESSAGE-----"];
 
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
+
+/// What an `.npmrc` has in it besides its settings, if anything.
+const NPM_CREDENTIALS: [&[u8]; 2] = [b":_auth", b":_password"];
+
+/// How archives begin: a `.key` that is one is a presentation.
+const ARCHIVE: &[u8] = b"PK\x03\x04";
 
 /// As a shell has it, except that hidden files are found as well.
 const MATCHING: MatchOptions =
@@ -116,44 +129,86 @@ pub(super) fn is_confirmed(kind: Kind, path: &str, content: &[u8]) -> bool {
     if content.is_empty() || ENCRYPTED_BEGINNINGS.iter().any(|beginning| content.starts_with(beginning)) {
         return false;
     }
-    !needs_header(kind, path) || content.windows(PRIVATE_KEY.len()).any(|window| window == PRIVATE_KEY)
+    if kind == Kind::PrivateKey && content.starts_with(ARCHIVE) && path.to_ascii_lowercase().ends_with(".key") {
+        return false;
+    }
+    proofs(kind, path).is_none_or(|proofs| {
+        proofs.iter().any(|proof| content.windows(proof.len()).any(|window| window.eq_ignore_ascii_case(proof)))
+    })
 }
 
 /// Whether one that is too large to be read is taken for what it looks like.
 pub(super) fn is_confirmed_unread(kind: Kind, path: &str) -> bool {
-    !needs_header(kind, path)
+    proofs(kind, path).is_none()
 }
 
-fn needs_header(kind: Kind, path: &str) -> bool {
-    kind == Kind::PrivateKey && path.to_ascii_lowercase().ends_with(".pem")
+/// What has to stand in a file of this name for it to be what it looks like; `None` where the name is enough.
+fn proofs(kind: Kind, path: &str) -> Option<&'static [&'static [u8]]> {
+    let path = path.to_ascii_lowercase();
+    let name = without(path.rsplit('/').next().unwrap_or(&path), &COPIES);
+    match kind {
+        Kind::PrivateKey if name.ends_with(".pem") || is_of_service_account(name) => Some(&[PRIVATE_KEY]),
+        Kind::Token if name == ".npmrc" => Some(&NPM_CREDENTIALS),
+        _ => None,
+    }
+}
+
+fn is_of_service_account(name: &str) -> bool {
+    name.ends_with(".json") && ["service_account", "service-account"].iter().any(|word| name.contains(word))
+}
+
+/// A name without what stands behind it.
+fn without<'a>(name: &'a str, endings: &[&str]) -> &'a str {
+    endings.iter().find_map(|ending| name.strip_suffix(ending)).filter(|rest| !rest.is_empty()).unwrap_or(name)
 }
 
 fn looks_like(path: &str) -> Option<Kind> {
     let path = path.to_ascii_lowercase();
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
-    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if ends(&ENCRYPTED) || ends(&EXAMPLES) {
+    if ENCRYPTED.iter().any(|ending| name.ends_with(ending)) {
         return None;
     }
-    let of_database = BESIDE_DATABASES.iter().find_map(|suffix| name.strip_suffix(suffix));
-    if DATABASES.contains(&name)
-        || of_database.is_some_and(|name| ENDINGS_OF_DATABASES.iter().any(|ending| name.ends_with(ending)))
-    {
-        return Some(Kind::Database);
+    let name = without(name, &COPIES);
+    if EXAMPLES.iter().any(|ending| name.ends_with(ending)) {
+        return None;
     }
-    if name == ".env" || name.starts_with(".env.") || name.ends_with(".env") {
+    if is_database(name) {
+        Some(Kind::Database)
+    } else {
+        looks_like_secret(folders, without(without(name, &PACKED), &COPIES))
+    }
+}
+
+fn is_database(name: &str) -> bool {
+    let of_database = BESIDE_DATABASES.iter().find_map(|suffix| name.strip_suffix(suffix));
+    DATABASES.contains(&name)
+        || of_database.is_some_and(|name| ENDINGS_OF_DATABASES.iter().any(|ending| name.ends_with(ending)))
+}
+
+fn looks_like_secret(folders: &str, name: &str) -> Option<Kind> {
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    let is_in = |wanted: &str| folders.split('/').any(|folder| folder == wanted);
+    if let Some(called) = name.strip_suffix(".env") {
+        // As in `example.env` and `app.sample.env`.
+        let is_example = |example: &&str| called == example.trim_start_matches('.') || called.ends_with(*example);
+        return (!EXAMPLES.iter().any(is_example)).then_some(Kind::Env);
+    }
+    if name.starts_with(".env.") {
         return Some(Kind::Env);
     }
     let is_json = name.ends_with(".json");
-    if CREDENTIALS.contains(&name) || name.starts_with("auth.json.") || (is_json && name.starts_with("credential_pool"))
+    if CREDENTIALS.contains(&name)
+        || name.starts_with("auth.json.")
+        || (is_json && name.starts_with("credential_pool"))
+        || (name == "credentials" && is_in(".aws"))
     {
         return Some(Kind::Auth);
     }
-    if KEYS.contains(&name) || ends(&ENDINGS_OF_KEYS) || ends(&[".pem"]) {
+    if KEYS.contains(&name) || ends(&ENDINGS_OF_KEYS) || ends(&[".pem"]) || is_of_service_account(name) {
         return Some(Kind::PrivateKey);
     }
-    let is_of_tokens = folders.split('/').any(|folder| folder == "mcp-tokens")
-        || name == "webhook_subscriptions.json"
+    let is_of_tokens = is_in("mcp-tokens")
+        || [".npmrc", "webhook_subscriptions.json"].contains(&name)
         || name.ends_with(".token")
         || (is_json && ["token", "oauth", "client_secret"].iter().any(|word| name.contains(word)));
     (is_of_tokens && !WORDS_OF_MODELS.iter().any(|word| name.starts_with(word))).then_some(Kind::Token)
@@ -190,6 +245,16 @@ mod tests {
             ("tls/server.key", Kind::PrivateKey),
             ("tls/server.P12", Kind::PrivateKey),
             ("tls/server.pem", Kind::PrivateKey),
+            ("google_token.json.old", Kind::Token),
+            ("google_token.json.bak.gz", Kind::Token),
+            (".env~", Kind::Env),
+            ("home/.env.bak", Kind::Env),
+            ("state.db.bak", Kind::Database),
+            ("state.db-journal", Kind::Database),
+            (".netrc", Kind::Auth),
+            (".aws/credentials", Kind::Auth),
+            (".npmrc", Kind::Token),
+            ("drive-service-account.json", Kind::PrivateKey),
         ] {
             assert_eq!(rules.suspect(path), Some(kind), "{path}");
         }
@@ -219,6 +284,12 @@ mod tests {
             "monkey",
             "tls/server.crt",
             "token.md",
+            "example.env",
+            "app.sample.env",
+            ".env.example.bak",
+            "state.db.gz",
+            "docs/credentials",
+            "~",
         ] {
             assert_eq!(rules.suspect(path), None, "{path}");
         }
@@ -246,6 +317,15 @@ mod tests {
         assert!(is_confirmed(Kind::PrivateKey, "a.pem", key));
         assert!(!is_confirmed(Kind::PrivateKey, "a.pem", b"-----BEGIN CERTIFICATE-----\n"));
         assert!(is_confirmed(Kind::PrivateKey, "a.key", b"anything"));
+        assert!(!is_confirmed(Kind::PrivateKey, "slides.key", b"PK\x03\x04rest"));
+        assert!(!is_confirmed(Kind::PrivateKey, "service-account.json", b"{}"));
+        assert!(is_confirmed(
+            Kind::PrivateKey,
+            "service-account.json",
+            b"{\"private_key\": \"-----BEGIN PRIVATE KEY-----"
+        ));
+        assert!(!is_confirmed(Kind::Token, ".npmrc", b"fund=false\n"));
+        assert!(is_confirmed(Kind::Token, "a/.npmrc", b"//registry.example/:_authToken=x\n"));
         assert!(!is_confirmed(Kind::Env, ".env", b"\0GITCRYPT\0rest"));
         assert!(!is_confirmed(Kind::Env, ".env", b""));
         assert!(is_confirmed(Kind::Env, ".env", b"KEY=value"));
