@@ -49,8 +49,9 @@ pub struct Repository {
     /// to reach.
     #[serde(default)]
     pub remote_branch: Reading<RemoteBranch>,
-    /// When the newest commit was made that has reached the remote: the one that the branch there was last seen at, also
-    /// where other commits than these have been made here since. Absent where none has, or there is no remote to reach.
+    /// When the newest commit was made that has reached the remote: the newest one here where all have, else the one that
+    /// the branch there was last seen at, also where other commits than these have been made here since. Absent where none
+    /// has, or there is no remote to reach.
     pub newest_pushed_commit: Reading<Timestamp>,
     /// When something was last pushed from here; absent where that was never, or is not recorded.
     pub last_push: Reading<Timestamp>,

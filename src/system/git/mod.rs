@@ -258,7 +258,7 @@ impl Repository {
     }
 
     /// The error of a file whose name is not for anybody else, in a log neither.
-    fn part(&self, fault: FileError) -> GitError {
+    pub fn part(&self, fault: FileError) -> GitError {
         GitError::Part { path: self.path.clone(), fault }
     }
 
@@ -280,7 +280,8 @@ fn explain(path: &Path, error: &git2::Error) -> GitError {
         _ if Guard::has_refused() => GitError::Endless { path },
         (ErrorCode::Owner, _) => GitError::Owner { path },
         _ if message.contains("Permission denied") => GitError::Permission { path },
-        (_, ErrorClass::Repository)
+        // Of an index: one that is split or sparse.
+        (_, ErrorClass::Repository | ErrorClass::Index)
             if message.starts_with("unsupported ") || message.starts_with("unknown object format") =>
         {
             GitError::Unsupported { path }

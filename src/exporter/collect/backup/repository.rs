@@ -6,7 +6,8 @@
 //! * What has been *pushed* is what the repository has noted of the remote (see [`crate::system::git::tracking`]). A
 //!   remote that is there, without the branch that counts, is known: nothing has been pushed, or it is gone, and every
 //!   commit is unpushed. Where another history was pushed there by force, the newest commit of that one has reached the
-//!   remote, and those that are only here have not.
+//!   remote, and those that are only here have not. Where the remote has what is here and more, somebody else has pushed,
+//!   which makes no backup of here any younger: the newest commit here counts.
 //! * Where several branches of the remote could count and nothing says which, it is unknown (`not_found`).
 //! * The *last push* is the last one from here that git has logged; a fetch is none.
 //! * Times of commits are by the clock of who made them.
@@ -148,10 +149,12 @@ impl WatchedRepository {
         };
         let is_there = if branch.commit.is_some() { RemoteBranch::Present } else { RemoteBranch::Missing };
         seen.remote_branch = Reading::Known(is_there);
-        let pushed = branch.commit.map(|commit| repository.time_of(commit)).transpose();
-        seen.newest_pushed_commit = problems.reading("newest pushed commit", pushed);
         seen.last_push = self.last_push(repository, &branch, problems);
         let ahead = problems.reading("unpushed commits", self.ahead(repository, head.commit, branch.commit).map(Some));
+        let is_all_there = ahead.known().is_some_and(|ahead| ahead.commits == 0);
+        let reached = branch.commit.map(|commit| head.commit.filter(|_| is_all_there).unwrap_or(commit));
+        let pushed = reached.map(|commit| repository.time_of(commit)).transpose();
+        seen.newest_pushed_commit = problems.reading("newest pushed commit", pushed);
         seen.unpushed_commits = ahead.map(|ahead| ahead.commits);
         seen.oldest_unpushed_commit = ahead.and_then(|ahead| ahead.oldest.into());
         branch.commit
@@ -166,7 +169,10 @@ impl WatchedRepository {
         let path = repository.log_of(&branch.name);
         let log = self.push_log.take().filter(|log| log.path() == path);
         let log = self.push_log.insert(log.unwrap_or_else(|| Watched::tail(path, reflog::MOST_READ)));
-        let read = problems.reading("last push", log.get(|lines| Ok(reflog::last_push(lines))));
+        let read = problems.reading(
+            "last push",
+            log.get(|lines| Ok(reflog::last_push(lines))).map_err(|fault| repository.part(fault)),
+        );
         read.and_then(|time| (*time).into())
     }
 

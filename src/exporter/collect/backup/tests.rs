@@ -234,6 +234,18 @@ fn a_fetch_is_not_a_push() {
 }
 
 #[test]
+fn what_somebody_else_has_pushed_is_no_backup_of_here() {
+    let made = Made::empty();
+    let ours = made.commit(&[("a", b"1")], NOW - 3 * DAY);
+    made.commit(&[("b", b"1")], NOW - HOUR);
+    made.add_remote("origin");
+    made.push("origin");
+    made.set("refs/heads/main", ours);
+    let seen = Eyes::on(&made.path()).see();
+    assert_eq!((seen.unpushed_commits, seen.backed_up_until()), (Known(0), at(NOW - 3 * DAY)));
+}
+
+#[test]
 fn an_upstream_that_is_gone_has_nothing() {
     let made = Made::empty();
     made.commit(&[("a", b"1")], NOW - DAY);
@@ -288,14 +300,9 @@ fn histories_that_have_parted_are_counted_on_this_side() {
     made.push("origin");
     made.set("refs/heads/main", first);
     made.commit(&[("a", b"3")], NOW - HOUR);
-    let mut eyes = Eyes::on(&made.path());
-    let seen = eyes.see();
+    let seen = Eyes::on(&made.path()).see();
     assert_eq!((seen.unpushed_commits, seen.oldest_unpushed_commit), (Known(1), at(NOW - HOUR)));
     assert_eq!(seen.newest_pushed_commit, at(NOW - 2 * DAY));
-    // Behind, as a copy that only fetches is.
-    made.set("refs/heads/main", first);
-    let seen = eyes.see();
-    assert_eq!((seen.unpushed_commits, seen.backed_up_until()), (Known(0), at(NOW - 2 * DAY)));
 }
 
 #[test]
@@ -563,6 +570,18 @@ fn repositories_of_kinds_that_are_not_read_are_unsupported() {
     }
     std::fs::write(made.inner("config"), head.replace("= 1", "= 7")).unwrap();
     assert_eq!(Eyes::on(&made.path()).look().0.state, Unknown(Reason::Unsupported));
+}
+
+#[test]
+fn an_index_that_is_split_is_unsupported_and_hides_nothing_else() {
+    let made = Made::empty();
+    made.commit(&[("a", b"1")], NOW);
+    let mut index = b"DIRC\0\0\0\x02\0\0\0\0link\0\0\0\x14".to_vec();
+    index.extend([7; 20 + 20]);
+    std::fs::write(made.inner("index"), index).unwrap();
+    let (seen, problems) = Eyes::on(&made.path()).look();
+    assert_eq!((seen.dirty_files, seen.newest_commit), (Unknown(Reason::Unsupported), at(NOW)));
+    assert_eq!(problems.len(), 1);
 }
 
 #[test]

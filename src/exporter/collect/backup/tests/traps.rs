@@ -143,7 +143,9 @@ fn no_error_names_a_branch_or_an_object() {
     let of_object = repository.time_of(commit).unwrap_err();
     fifo(&made.inner("refs/heads/main"));
     let of_branch = repository.head().unwrap_err();
-    for error in [of_object, of_branch] {
+    let of_log =
+        repository.part(crate::system::files::FileError::NotRegular { path: repository.log_of("refs/heads/main") });
+    for error in [of_object, of_branch, of_log] {
         let told = display_chain(&error).to_string();
         assert!(!told.contains(&commit.to_string()[2..]) && !told.contains("heads/main"), "{told}");
         assert_eq!(error.reason(), Reason::Unsupported);
