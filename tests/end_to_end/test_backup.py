@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import subprocess
 import time
 from pathlib import Path
@@ -121,6 +122,73 @@ def test_what_git_counts_is_exposed(exporter: Exporter, recorded: dict[str, Path
     samples = exporter.scrape_once(configuration(exporter, recorded["vijay"], bare))
     assert of(samples, "state", state="ready") == 1
     assert not samples.has("hermes_backup_dirty_files") and not samples.has("hermes_backup_unpushed_commits")
+
+
+def at_random(path: Path, chance: random.Random) -> Repository:
+    """A repository with a history that nobody has thought of: branches, merges, pushes, amendments, packs."""
+    made = Repository(path)
+    made.git("init", "-q", "--bare", "-b", "main", path.with_suffix(".git"))
+    made.git("remote", "add", "origin", path.with_suffix(".git"))
+    clock = time.time() - 50 * 86_400
+    made.commit(clock, **{"data/a": "0"})
+
+    def change() -> None:
+        nonlocal clock
+        clock += chance.uniform(60, 4 * 86_400)
+        names = chance.sample(["data/a", "data/b", "data/deep/c", "other", "ä ö/d", "é.log"], 2)
+        made.commit(min(clock, time.time() - 1), **{name: "x" * chance.randrange(5_000) for name in names})
+
+    def merge() -> None:
+        made.git("checkout", "-q", "-f", "-b", "side", "HEAD~1" if made.count("HEAD") > 1 else "HEAD")
+        change()
+        made.git("checkout", "-q", "-f", "main")
+        change()
+        made.git("merge", "-q", "-s", "ours", "-m", "merge", "side", when=min(clock, time.time() - 1))
+        made.git("branch", "-q", "-D", "side")
+
+    steps = [
+        change, change, change, merge,
+        lambda: made.git("push", "-q", "-f", "-u", "origin", "main"),
+        lambda: made.git("commit", "-q", "--amend", "--allow-empty", "-m", "again"),
+        lambda: made.git("reset", "-q", "--hard", "HEAD~1" if made.count("HEAD") > 1 else "HEAD"),
+        lambda: made.git("gc", "-q"),
+        lambda: (path / f"new-{chance.randrange(9)}").write_text("1"),
+        lambda: made.git("rm", "-q", "-r", "--cached", "--ignore-unmatch", "data/b"),
+    ]
+    for _ in range(8):
+        chance.choice(steps)()
+    return made
+
+
+def test_histories_made_at_random_are_counted_as_git_counts_them(
+    exporter: Exporter, recorded: dict[str, Path], folder: Path
+) -> None:
+    seed = random.randrange(1 << 32)
+    made = {f"r{number}": at_random(folder / f"r{number}", random.Random(seed + number)) for number in range(20)}
+    keys = {"backups": [{"name": name, "path": str(one.path), "payload": "data"} for name, one in made.items()]}
+    written = exporter.configuration({"vijay": recorded["vijay"]}, {"units": [], **keys})
+    samples = exporter.scrape_once(written)
+    assert "backup" not in failures(samples, "vijay"), f"seed {seed}"
+    for name, one in made.items():
+        said = {
+            key: samples.value(f"hermes_backup_{key}", instance="vijay", repo=name)
+            for key in ("unpushed_commits", "dirty_files", "payload_files", "payload_bytes", "last_commit_timestamp_seconds")
+        }
+        is_pushed = "origin/main" in one.git("branch", "-r")
+        listed = one.git("ls-tree", "-r", "-l", "HEAD", "data").splitlines()
+        assert said == {
+            "unpushed_commits": one.count("HEAD", *["^origin/main"] * is_pushed),
+            # What is staged as deleted and still lies there is two lines of git's, and one file.
+            "dirty_files": len({line[3:] for line in one.git("status", "--porcelain", "--no-renames").splitlines()}),
+            "payload_files": len(listed),
+            "payload_bytes": sum(int(line.split()[3]) for line in listed),
+            "last_commit_timestamp_seconds": int(one.git("log", "-1", "--format=%ct")),
+        }, f"seed {seed}, {name}"
+        pushed = "hermes_backup_last_pushed_commit_timestamp_seconds"
+        if is_pushed:
+            newest = "HEAD" if said["unpushed_commits"] == 0 else "origin/main"
+            wanted = int(one.git("log", "-1", "--format=%ct", newest))
+            assert samples.value(pushed, instance="vijay", repo=name) == wanted, f"seed {seed}, {name}"
 
 
 def test_a_rebase_that_stopped_is_an_interruption(
