@@ -1,7 +1,8 @@
 //! The sample homes, unpacked into a folder of their own, and looks at them.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hermes_exporter::exporter::collect::background::Background;
@@ -22,8 +23,7 @@ pub(crate) struct Homes {
 impl Homes {
     pub(crate) fn unpack() -> Homes {
         let folder = tempfile::tempdir().unwrap();
-        let archive = std::fs::File::open(fixture("homes.tar.gz")).unwrap();
-        tar::Archive::new(flate2::read::GzDecoder::new(archive)).unpack(folder.path()).unwrap();
+        tar::Archive::new(archive()).unpack(folder.path()).unwrap();
         Homes { folder }
     }
 
@@ -64,6 +64,17 @@ pub(crate) fn look(crew: &Crew) -> Arc<Fleet> {
     let now = Timestamp::from_seconds(MADE_AT).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(crew.look_as_of(now, &Selection::default(), Instant::now() + Duration::from_secs(60)))
+}
+
+/// The archive of the homes, decompressed once for all tests: without optimization that takes as long as a look.
+fn archive() -> &'static [u8] {
+    static ARCHIVE: OnceLock<Vec<u8>> = OnceLock::new();
+    ARCHIVE.get_or_init(|| {
+        let mut archive = Vec::new();
+        let packed = std::fs::File::open(fixture("homes.tar.gz")).unwrap();
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut archive).unwrap();
+        archive
+    })
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
