@@ -60,8 +60,8 @@ pub struct Repository {
     pub unpushed_commits: Reading<u64>,
     /// When the oldest of these was made; absent where there is none.
     pub oldest_unpushed_commit: Reading<Timestamp>,
-    /// Files that are changed, new or deleted and not committed, a new folder counted once; absent where there is no working tree, or where they
-    /// are not to be looked for.
+    /// Files that are changed, new or deleted and not committed, a new folder counted once; absent where there is no
+    /// working tree, or where they are not to be looked for.
     pub dirty_files: Reading<u64>,
     /// Commits of late.
     pub commits: Reading<RecentCommits>,

@@ -95,7 +95,7 @@ fn of_endpoint(look: Look<'_>, name: &str, endpoint: &Endpoint) -> Markup {
             Verdict::Down(failure) => { "down · " (failure.as_str().replace('_', " ")) },
         }
         @if let (Verdict::Down(_), Reading::Known(status)) = (probe.verdict, probe.status_code) { " " (status) }
-        " · " (times::duration(probe.duration_seconds))
+        " · " (times::taken(probe.duration_seconds))
         @match probe.access {
             Reading::Known(Access::Open) => " · open",
             Reading::Known(Access::Login) => " · login",

@@ -6,6 +6,7 @@ use super::super::reading::{Facts, absent, reading, unknown};
 use super::super::times;
 use super::{Look, RowKind, chip, things};
 use crate::exporter::findings::Code;
+use crate::exporter::findings::wording::duration;
 use crate::exporter::snapshot::backups::{Artifacts, Backups, Repository, RepositoryState};
 use crate::exporter::snapshot::credentials::Token;
 use crate::exporter::snapshot::exposure::{Listener, Scope};
@@ -35,7 +36,7 @@ fn of_repository(look: Look<'_>, backups: &Backups, name: &str, repository: &Rep
         @match &until {
             Reading::Known(until) => {
                 (times::lasting(*until, look.now)) " old"
-                @if let Reading::Known(limit) = limit { " of " (times::duration(limit)) }
+                @if let Reading::Known(limit) = limit { " of " (duration(limit)) }
             },
             Reading::Absent => "never",
             Reading::Unknown(reason) => (unknown("", *reason)),
@@ -80,7 +81,7 @@ fn artifacts(look: Look<'_>, name: &str, code: Code, artifacts: &Reading<Artifac
         @match &artifacts.newest {
             Reading::Known(newest) => {
                 (times::lasting(*newest, look.now)) " old"
-                @if let Reading::Known(limit) = artifacts.max_age_seconds { " of " (times::duration(limit)) }
+                @if let Reading::Known(limit) = artifacts.max_age_seconds { " of " (duration(limit)) }
             },
             Reading::Absent => "never",
             Reading::Unknown(reason) => (unknown("", *reason)),
