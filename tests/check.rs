@@ -201,6 +201,24 @@ fn an_instance_that_is_not_there_and_a_configuration_that_is_not_valid_exit_with
 }
 
 #[test]
+fn what_is_ignored_is_named() {
+    let fleet = Fleet { folder: tempfile::tempdir().unwrap() };
+    let bheem = home(fleet.folder.path(), "bheem", "error");
+    fleet.configure(&[("bheem", &bheem)]);
+    let path = fleet.folder.path().join("fleet.yml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replacen('{', "{\"ignored_findings\": [\"cron_job_failing\"], ", 1)).unwrap();
+    let (code, text, _) = fleet.check(&[]);
+    assert!(
+        code == 0 && text.ends_with("\nIgnored, as the configuration says:\n- bheem: cron_job_failing\n"),
+        "{text}"
+    );
+    let (_, json, _) = fleet.check(&["--output", "json"]);
+    let body: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(body["ignored"], json!([{"instance": "bheem", "findings": ["cron_job_failing"]}]));
+}
+
+#[test]
 fn names_from_a_home_move_no_cursor_and_begin_no_line() {
     let fleet = Fleet { folder: tempfile::tempdir().unwrap() };
     let bheem = home(fleet.folder.path(), "bheem", "error");
@@ -212,8 +230,11 @@ fn names_from_a_home_move_no_cursor_and_begin_no_line() {
     fleet.configure(&[(&long, &bheem)]);
     let (code, text, _) = fleet.check(&[]);
     assert_eq!(code, 1);
-    assert!(text.contains(&format!("  {long}\n")) && text.contains("\"a?[31mb?2Jc??d??e?f\""), "{text:?}");
-    assert!(text.lines().skip(4).all(|line| line.len() <= 80), "{text}");
+    assert!(text.contains(&format!("  {long}  The last run")) && text.contains("\"a?[31mb?2Jc??d??e?f\""), "{text:?}");
+    assert!(
+        text.lines().any(|line| line.starts_with("! warning") && line.ends_with("failed")),
+        "who reads lines gets whole ones: {text}"
+    );
     let (_, json, _) = fleet.check(&["--output", "json"]);
     let body: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(body["findings"][0]["subject"], json!(name), "programs get what is there");
@@ -279,8 +300,8 @@ fn the_sample_homes_in_a_table() {
     let fleet = Homes::unpack().look();
     let found = FleetFindings::of(&fleet);
     for (name, looks) in [
-        ("plain", Looks { has_colors: false, has_unicode: false }),
-        ("colors", Looks { has_colors: true, has_unicode: true }),
+        ("plain", Looks { has_colors: false, has_unicode: false, width: Some(80) }),
+        ("colors", Looks { has_colors: true, has_unicode: true, width: Some(80) }),
     ] {
         let text = text(&fleet, &found, looks);
         if !looks.has_colors {

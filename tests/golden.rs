@@ -88,7 +88,7 @@ fn families_and_label_sets_are_unique_and_of_the_table() {
 fn nothing_personal_or_secret_is_exposed() {
     let fleet = Homes::unpack().look();
     let found = FleetFindings::of(&fleet);
-    let looks = Looks { has_colors: false, has_unicode: true };
+    let looks = Looks { has_colors: false, has_unicode: true, width: Some(80) };
     let told =
         serde_json::to_string(&body(&fleet, &found, &BTreeSet::new())).unwrap() + &check::text(&fleet, &found, looks);
     let json = serde_json::to_string(&*fleet).unwrap();

@@ -62,7 +62,7 @@ impl Arguments {
 pub(super) enum Command {
     /// Serve metrics, JSON and a page over HTTP; what is done without a command
     Serve(ServeArguments),
-    /// Look once and say what is wrong: exit code 0 healthy, 1 warning, 2 critical, 3 unknown
+    /// Look once and say what is wrong: exit code 0 healthy, 1 warning, 2 critical, 3 unknown, 64 bad usage or configuration
     Check(CheckArguments),
     /// Print what to do about a finding, or without one the list of all
     Runbook {

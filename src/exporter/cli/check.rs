@@ -13,14 +13,22 @@ use crate::exporter::expose::check::looks::Looks;
 use crate::exporter::expose::{check as report, findings};
 use crate::exporter::findings::{FleetFindings, Health};
 
-/// Reads every message that is stored, for counters that nothing is judged by.
-const NOT_JUDGED: &str = "activity";
+/// Collectors that nothing is judged by: one reads every message that is stored, the other counts from look to look.
+const NOT_JUDGED: [&str; 2] = ["activity", "logs"];
+
+/// The width of a terminal that does not tell.
+const USUAL_WIDTH: usize = 80;
+
+/// Longer lines are hard to read.
+const WIDEST: usize = 120;
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<ExitCode, CommandError> {
     let switches = &arguments.collectors.0;
     let mut config = loader(arguments.config_file.clone(), switches.clone()).load()?;
-    if !switches.iter().any(|(name, _)| *name == NOT_JUDGED) {
-        config.switch_collectors(&[(NOT_JUDGED, false)]);
+    for collector in NOT_JUDGED {
+        if !switches.iter().any(|(name, _)| *name == collector) {
+            config.switch_collectors(&[(collector, false)]);
+        }
     }
     keep_asked(&mut config, &arguments.instances)?;
     let is_anybody_there = !config.instances.is_empty();
@@ -83,6 +91,10 @@ fn looks(color: Color) -> Looks {
             Color::Auto => is_wanted(),
         },
         has_unicode: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).is_some_and(is_utf8),
+        width: rustix::termios::tcgetwinsize(std::io::stdout())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .map(|columns| if columns == 0 { USUAL_WIDTH } else { columns.min(WIDEST) }),
     }
 }
 

@@ -122,8 +122,15 @@ fn serve_until_stopped(
     served.map(|()| ExitCode::SUCCESS)
 }
 
+/// Counts from look to look, and there is but one: what it would show is a counter that never moves.
+const NOT_SCRAPED: &str = "logs";
+
 fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
-    let config = loader(arguments.config_file.clone(), arguments.collectors.0.clone()).load()?;
+    let switches = &arguments.collectors.0;
+    let mut config = loader(arguments.config_file.clone(), switches.clone()).load()?;
+    if !switches.iter().any(|(name, _)| *name == NOT_SCRAPED) {
+        config.switch_collectors(&[(NOT_SCRAPED, false)]);
+    }
     let fleet = look_once(config, arguments.timeout)?;
     let format = match arguments.format {
         ScrapeFormat::Text => Format::Text,
@@ -157,9 +164,21 @@ pub(super) fn look_once(mut config: Config, timeout: Duration) -> Result<Arc<Fle
     Ok(fleet)
 }
 
+/// The names of all runbooks, with what each is about.
+fn runbook_names() -> String {
+    let longest = Code::ALL.into_iter().map(|code| code.as_str().len()).max().unwrap_or_default();
+    let line = |code: Code| format!("{:longest$}  {}\n", code.as_str(), code.title());
+    let lines: String = Code::ALL.into_iter().map(line).collect();
+    format!("{lines}\n`hermes-exporter runbook NAME` prints one.\n")
+}
+
 /// The text of a runbook as it is written, which is made to be read in a terminal too.
 fn runbook(finding: Option<&str>) -> Result<ExitCode, CommandError> {
-    print(finding.and_then(Code::named).map_or(runbooks::INDEX, runbooks::text))?;
+    let text = match finding.and_then(Code::named) {
+        Some(code) => runbooks::text(code).to_owned(),
+        None => runbook_names(),
+    };
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

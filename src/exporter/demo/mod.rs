@@ -95,18 +95,21 @@ impl Demo {
     /// What to try, for the person who has started it.
     pub fn introduction(&self, address: &str) -> String {
         let process = self.gateway.id();
+        let program = std::env::current_exe().map_or("hermes-exporter".into(), |path| path.display().to_string());
         format!(
             "
 Two sample homes in {folder}:
   vijay   its gateway runs (a stand-in, process {process})
   bheem   its gateway was stopped by its operator
 
-Serving on http://{address}/  Try, in another terminal:
+Serving on http://{address}/  Open it in a browser: the page, and the runbooks of what is wrong. Try, in another terminal:
 
   curl -s http://{address}/metrics | grep hermes_gateway
   curl -s 'http://{address}/metrics?instance=bheem&collect[]=cron'
-  curl -s 'http://{address}/metrics?collect[]=backup'    # bheem's has not been pushed for days
+  curl -s http://{address}/metrics | grep hermes_backup    # bheem's newest commit has not been pushed for days
   curl -s http://{address}/api/v1/instances/vijay
+  curl -s http://{address}/api/v1/findings
+  {program} check --config.file {file}
   kill -STOP {process}    # vijay's gateway freezes: hermes_gateway_up turns 0, the state frozen
   kill -CONT {process}    # and is back
   kill -KILL {process}    # and crashes
@@ -115,6 +118,7 @@ Ctrl-C ends it and removes everything.
 
 ",
             folder = self.folder.path().display(),
+            file = self.config_file().display(),
         )
     }
 

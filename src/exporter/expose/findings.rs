@@ -18,6 +18,7 @@ pub struct Body<'a> {
     health: Vec<HealthOf<'a>>,
     findings: Vec<FindingOf<'a>>,
     unknown: Vec<UnknownOf<'a>>,
+    ignored: Vec<IgnoredOf<'a>>,
 }
 
 /// `instance` is `None` for the machine, here and below.
@@ -37,6 +38,13 @@ struct FindingOf<'a> {
     since: Option<Timestamp>,
     /// The path of its page on this server.
     runbook: String,
+}
+
+/// What is not looked for, by the configuration.
+#[derive(Debug, Serialize)]
+struct IgnoredOf<'a> {
+    instance: Option<&'a str>,
+    findings: &'a [Label],
 }
 
 #[derive(Debug, Serialize)]
@@ -84,7 +92,16 @@ pub fn body<'a>(fleet: &'a Fleet, found: &'a FleetFindings, severities: &BTreeSe
         health: parts.iter().map(|(instance, part)| HealthOf { instance: *instance, health: part.health() }).collect(),
         findings,
         unknown: unknown.collect(),
+        ignored: ignored(fleet).map(|(instance, findings)| IgnoredOf { instance, findings }).collect(),
     }
+}
+
+/// What is not looked for, with the name of each instance where something is ignored; `None` for the machine.
+pub(super) fn ignored(fleet: &Fleet) -> impl Iterator<Item = (Option<&str>, &[Label])> {
+    let of_instances =
+        fleet.instances.iter().map(|snapshot| (Some(&*snapshot.identity.name), &*snapshot.ignored_findings));
+    let of_machine = (!fleet.machine_runs.is_empty()).then_some((None, &*fleet.ignored_findings));
+    of_instances.chain(of_machine).filter(|(_, findings)| !findings.is_empty())
 }
 
 /// What was found, with the name of each instance; `None` for the machine, where it was looked at.

@@ -17,8 +17,7 @@ macro_rules! texts {
     };
 }
 
-/// The list of all runbooks, in Markdown.
-pub const INDEX: &str = include_str!("../../../docs/runbooks/index.md");
+const INDEX: &str = include_str!("../../../docs/runbooks/index.md");
 
 /// What runbooks refer to beside each other: the name that it is served by, the title, the text.
 const BESIDE: [(&str, &str, &str); 1] = [("privileges", "Privileges", include_str!("../../../docs/privileges.md"))];

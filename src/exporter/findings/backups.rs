@@ -2,7 +2,7 @@
 
 use super::wording::{counted, duration};
 use super::{Code, Finding, Severity};
-use crate::exporter::snapshot::backups::{Artifacts, Repository, RepositoryState};
+use crate::exporter::snapshot::backups::{Artifacts, Payload, RemoteBranch, Repository, RepositoryState};
 use crate::exporter::snapshot::{Label, Reading, Snapshot, Threshold};
 use crate::system::time::Timestamp;
 
@@ -35,7 +35,12 @@ fn missing(name: &Label, repository: &Repository) -> Option<Finding> {
             format!("The backup \"{name}\" is missing: what is at its path is no repository")
         }
         RepositoryState::Empty => format!("The backup \"{name}\" is empty: it has no commit"),
-        RepositoryState::Ready | RepositoryState::Interrupted => return None,
+        RepositoryState::Ready | RepositoryState::Interrupted => match repository.payload {
+            Reading::Known(Payload { files: 0, .. }) => {
+                format!("The backup \"{name}\" is empty: its newest commit has no file below the payload folder")
+            }
+            _ => return None,
+        },
     };
     Some(Finding::new(Code::BackupMissing, Severity::Critical, sentence).about(name))
 }
@@ -52,7 +57,7 @@ fn stale(name: &Label, repository: &Repository, now: Timestamp) -> Option<Findin
     let (limit, until) = (*repository.max_age_seconds.known()?, *repository.backed_up_until().known()?);
     let age = now.seconds_since(until);
     let severity = if age > 2.0 * limit { Severity::Critical } else { Severity::Warning };
-    let sentence = format!("The backup \"{name}\" is {} old; it may be {}", duration(age), duration(limit));
+    let sentence = format!("The backup \"{name}\" is {} old; its limit is {}", duration(age), duration(limit));
     let finding = Finding::new(Code::BackupStale, severity, sentence).about(name).since(after(until, limit));
     (age > limit).then_some(finding)
 }
@@ -66,7 +71,15 @@ fn unpushed(name: &Label, repository: &Repository, snapshot: &Snapshot, now: Tim
         Reading::Known(count) => format!("{count} commits of \"{name}\" have"),
         Reading::Absent | Reading::Unknown(_) => format!("Commits of \"{name}\" have"),
     };
-    let sentence = format!("{commits} not been pushed for {}", duration(age));
+    let sentence = if repository.remote_branch == Reading::Known(RemoteBranch::Missing) {
+        // A mistake in the names looks the same as a push that never was.
+        format!(
+            "Nothing of the backup \"{name}\" has been pushed for {}: git knows no such branch of its remote",
+            duration(age)
+        )
+    } else {
+        format!("{commits} not been pushed for {}", duration(age))
+    };
     let finding = Finding::new(Code::BackupUnpushed, Severity::Warning, sentence).about(name).since(Some(oldest));
     (age > limit).then_some(finding)
 }
@@ -115,7 +128,7 @@ fn overdue(code: Code, what: &str, artifacts: &Reading<Artifacts>, now: Timestam
         }
         Reading::Known(newest) => {
             let age = now.seconds_since(newest);
-            let sentence = format!("The newest {what} is {} old; it may be {}", duration(age), duration(limit));
+            let sentence = format!("The newest {what} is {} old; its limit is {}", duration(age), duration(limit));
             if age > limit { overdue(sentence, after(newest, limit)) } else { None }
         }
     }

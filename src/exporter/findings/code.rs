@@ -150,7 +150,7 @@ static FACTS: [Facts; Code::ALL.len()] = [
     Facts {
         word: "backup_missing",
         title: "Backup missing",
-        when: "a repository that is configured is not there, is no repository, or has no commit",
+        when: "a repository that is configured is not there, is no repository, has no commit, or has no file below its payload folder",
         severities: &[Critical],
         thresholds: &[],
     },

@@ -51,6 +51,10 @@ fn down(snapshot: &Snapshot, gateway: &Gateway, now: Timestamp) -> Option<Findin
         Some(GatewayState::Frozen) => {
             let since = ago(&gateway.heartbeat).filter(|age| *age > 0.0);
             let sentence = match since {
+                // Before its heartbeat is missed, it is known by the state of its process.
+                Some(age) if age <= snapshot.thresholds.gateway_heartbeat_seconds() => {
+                    "The gateway is frozen: its process is stopped, by a signal or a debugger".to_owned()
+                }
                 Some(age) => {
                     format!(
                         "The gateway is frozen: its process is there, and its heart last beat {} ago",

@@ -10,7 +10,7 @@ pub(super) fn stale_report(snapshot: &Snapshot, now: Timestamp) -> Option<Findin
     let limit = snapshot.thresholds.get(Threshold::ReportAge)?;
     let age = now.seconds_since(snapshot.taken_at);
     let sentence = format!(
-        "The report of this instance is {} old; it may be {}, and what it says is what once was",
+        "The report of this instance is {} old; its limit is {}, and what it says is what once was",
         duration(age),
         duration(limit)
     );

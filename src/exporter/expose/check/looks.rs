@@ -11,6 +11,8 @@ pub struct Looks {
     pub has_colors: bool,
     /// Whether there is more than ASCII.
     pub has_unicode: bool,
+    /// How many letters a line has room for; `None` where lines are not broken, because programs read them.
+    pub width: Option<usize>,
 }
 
 impl Looks {

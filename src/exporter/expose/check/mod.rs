@@ -14,15 +14,12 @@ use looks::Looks;
 
 use super::findings::of_each;
 use crate::exporter::findings::wording::{counted, duration};
-use crate::exporter::findings::{Finding, FleetFindings};
-use crate::exporter::snapshot::{Fleet, Reason};
+use crate::exporter::findings::{Finding, FleetFindings, Severity};
+use crate::exporter::snapshot::{Fleet, Label, Reason};
 use crate::system::time::Timestamp;
 
 /// The longest that a name may be in the table; below it, names stand in full.
 const LONGEST_NAME: usize = 18;
-
-/// Where sentences are broken, so that they can be read in the narrowest terminal.
-const WIDTH: usize = 80;
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -46,6 +43,11 @@ pub fn text(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
         text.push_str("\nCould not be told:\n");
         text.push_str(&unknown);
     }
+    let ignored = ignored(fleet, looks);
+    if !ignored.is_empty() {
+        text.push_str("\nIgnored, as the configuration says:\n");
+        text.push_str(&ignored);
+    }
     text
 }
 
@@ -53,14 +55,27 @@ pub fn text(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
 fn summary(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
     let parts = || of_each(fleet, found).map(|(_, findings)| findings);
     let health = found.health();
-    let findings: usize = parts().map(|part| part.found.len()).sum();
+    let count = |severity| parts().map(|part| part.count(severity)).sum::<u64>();
+    let findings: u64 = Severity::ALL.into_iter().map(count).sum();
+    let of_severity = |severity: Severity| Some((count(severity), severity)).filter(|(count, _)| *count > 0);
+    let by_severity: Vec<_> = Severity::ALL
+        .into_iter()
+        .rev()
+        .filter_map(of_severity)
+        .map(|(count, severity)| format!("{count} {}", severity.as_str()))
+        .collect();
+    let by_severity = by_severity.join(", ");
     let unknown: u64 = parts().map(|part| part.unknown.len() as u64).sum();
     let (healthy, all) = (found.healthy(), fleet.instances.len());
     let mut line = format!(
         "{}: {healthy} of {} healthy, {}",
         looks.painted(health.as_str(), looks.of_health(health)),
         counted(all as u64, "instance"),
-        if findings == 0 { "no findings".to_owned() } else { counted(findings as u64, "finding") },
+        if findings == 0 {
+            "no findings".to_owned()
+        } else {
+            format!("{} ({by_severity})", counted(findings, "finding"))
+        },
     );
     if unknown > 0 {
         line.push_str(&format!(", {} unknown", counted(unknown, "reading")));
@@ -104,9 +119,9 @@ fn findings(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
         let severity = format!("{} {:severities$}", looks.symbol(finding.severity), finding.severity.as_str());
         let style = looks.of_severity(finding.severity);
         let indent = severity.chars().count() + names + 2 * GAP.len();
-        let sentence = broken(&looks.harmless(&finding.sentence), indent);
+        let sentence = broken(&looks.harmless(&finding.sentence), indent, looks.width);
         // Below a name that is longer than its column.
-        let sentence = if name.chars().count() > names {
+        let sentence = if name.chars().count() > names && looks.width.is_some() {
             format!("\n{}{sentence}", " ".repeat(indent))
         } else {
             GAP.to_owned() + &sentence
@@ -131,8 +146,19 @@ fn unknown(fleet: &Fleet, found: &FleetFindings, looks: Looks) -> String {
             let symbol = looks.painted(looks.unknown(), looks.of_unknown());
             let start = format!("{}: {subject}: {}", name.unwrap_or(MACHINE), reason.as_str());
             let line = if collectors == [subject] { start } else { format!("{start} ({})", collectors.join(", ")) };
-            text.push_str(&format!("{symbol} {}\n", broken(&looks.harmless(&line), 2)));
+            text.push_str(&format!("{symbol} {}\n", broken(&looks.harmless(&line), 2, looks.width)));
         }
+    }
+    text
+}
+
+/// What is not looked for, so that nobody takes it for well.
+fn ignored(fleet: &Fleet, looks: Looks) -> String {
+    let mut text = String::new();
+    for (name, findings) in super::findings::ignored(fleet) {
+        let findings: Vec<_> = findings.iter().map(Label::as_str).collect();
+        let line = format!("{}: {}", name.unwrap_or(MACHINE), findings.join(", "));
+        text.push_str(&format!("- {}\n", broken(&looks.harmless(&line), 2, looks.width)));
     }
     text
 }
@@ -141,9 +167,12 @@ fn ago(moment: Timestamp, now: Timestamp) -> String {
     duration(now.seconds_since(moment))
 }
 
-/// A text in lines that end before [`WIDTH`], all but the first indented.
-fn broken(text: &str, indent: usize) -> String {
-    let room = WIDTH.saturating_sub(indent).max(30);
+/// A text in lines that end before `width`, all but the first indented.
+fn broken(text: &str, indent: usize, width: Option<usize>) -> String {
+    let Some(width) = width else {
+        return text.to_owned();
+    };
+    let room = width.saturating_sub(indent).max(30);
     let mut broken = String::new();
     let mut left = room;
     for word in text.split(' ') {
@@ -179,11 +208,11 @@ mod tests {
     #[test]
     fn sentences_are_broken_between_words() {
         let text = "word ".repeat(30);
-        let broken = broken(text.trim_end(), 20);
+        let broken = broken(text.trim_end(), 20, Some(80));
         assert_eq!(broken.split_whitespace().count(), 30);
-        assert!(broken.lines().all(|line| line.len() <= WIDTH), "{broken}");
+        assert!(broken.lines().all(|line| line.len() <= 80), "{broken}");
         assert!(broken.lines().skip(1).all(|line| line.starts_with(&" ".repeat(20)) && !line.ends_with(' ')));
         let long = "a".repeat(200);
-        assert_eq!(super::broken(&format!("{long} b"), 70), format!("{long}\n{}b", " ".repeat(70)));
+        assert_eq!(super::broken(&format!("{long} b"), 70, Some(80)), format!("{long}\n{}b", " ".repeat(70)));
     }
 }

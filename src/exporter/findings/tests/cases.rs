@@ -2,7 +2,7 @@
 
 use super::seen::*;
 use crate::exporter::findings::{Code, Severity, Source};
-use crate::exporter::snapshot::backups::{Repository, RepositoryState};
+use crate::exporter::snapshot::backups::{Payload, RemoteBranch, Repository, RepositoryState};
 use crate::exporter::snapshot::credentials::Token;
 use crate::exporter::snapshot::cron::JobState;
 use crate::exporter::snapshot::endpoints::{Failure, Verdict};
@@ -65,11 +65,21 @@ pub(super) fn case(code: Code) -> Case {
             fleet(|snapshot| snapshot.gateway = unknown()),
         ),
         Code::GatewayFrozen => (
-            vec![(
-                Critical,
-                "The gateway is frozen: its process is there, and its heart last beat 10 s ago",
-                down(GatewayState::Frozen),
-            )],
+            vec![
+                (
+                    Critical,
+                    "The gateway is frozen: its process is stopped, by a signal or a debugger",
+                    down(GatewayState::Frozen),
+                ),
+                (
+                    Critical,
+                    "The gateway is frozen: its process is there, and its heart last beat 3 h ago",
+                    gateway(|gateway| {
+                        (gateway.up, gateway.state) = (Known(false), Known(GatewayState::Frozen));
+                        gateway.heartbeat = Known(ago(3.0 * HOUR));
+                    }),
+                ),
+            ],
             vec![gateway(|_| ())],
             gateway(|gateway| gateway.up = unknown()),
         ),
@@ -233,6 +243,11 @@ pub(super) fn case(code: Code) -> Case {
                 ),
                 (
                     Critical,
+                    "The backup \"vm\" is empty: its newest commit has no file below the payload folder",
+                    repository(|repository| repository.payload = Known(Payload::default())),
+                ),
+                (
+                    Critical,
                     "The backup \"vm\" is missing: what is at its path is no repository",
                     repository(|repository| repository.state = Known(RepositoryState::NotARepository)),
                 ),
@@ -247,8 +262,8 @@ pub(super) fn case(code: Code) -> Case {
         ),
         Code::BackupStale => (
             vec![
-                (Warning, "The backup \"vm\" is 31 h old; it may be 26 h", aged(31.5 * HOUR)),
-                (Critical, "The backup \"vm\" is 3 days old; it may be 26 h", aged(3.2 * DAY)),
+                (Warning, "The backup \"vm\" is 31 h old; its limit is 26 h", aged(31.5 * HOUR)),
+                (Critical, "The backup \"vm\" is 3 days old; its limit is 26 h", aged(3.2 * DAY)),
             ],
             vec![
                 aged(HOUR),
@@ -270,6 +285,15 @@ pub(super) fn case(code: Code) -> Case {
         Code::BackupUnpushed => (
             vec![
                 (Warning, "2 commits of \"vm\" have not been pushed for 3 h", unpushed(3.5 * HOUR)),
+                (
+                    Warning,
+                    "Nothing of the backup \"vm\" has been pushed for 3 h: git knows no such branch of its remote",
+                    repository(|repository| {
+                        repository.remote_branch = Known(RemoteBranch::Missing);
+                        (repository.unpushed_commits, repository.oldest_unpushed_commit) =
+                            (Known(2), Known(ago(3.5 * HOUR)));
+                    }),
+                ),
                 (
                     Warning,
                     "1 commit of \"vm\" has not been pushed for 2 days",
@@ -312,7 +336,7 @@ pub(super) fn case(code: Code) -> Case {
         ),
         Code::RestoreDrillOverdue => (
             vec![
-                (Warning, "The newest restore drill is 9 days old; it may be 8 days", drill(Known(ago(9.0 * DAY)))),
+                (Warning, "The newest restore drill is 9 days old; its limit is 8 days", drill(Known(ago(9.0 * DAY)))),
                 (Warning, "There is no restore drill", drill(Absent)),
             ],
             vec![drill(Known(ago(DAY))), backups(|_| ())],
@@ -322,7 +346,7 @@ pub(super) fn case(code: Code) -> Case {
             vec![
                 (
                     Warning,
-                    "The newest emergency bundle is 9 days old; it may be 8 days",
+                    "The newest emergency bundle is 9 days old; its limit is 8 days",
                     bundle(Known(ago(9.0 * DAY)), 5),
                 ),
                 (Warning, "The newest emergency bundle is empty", bundle(Known(ago(DAY)), 0)),
@@ -558,7 +582,7 @@ pub(super) fn case(code: Code) -> Case {
         Code::ReportStale => (
             vec![(
                 Warning,
-                "The report of this instance is 2 h old; it may be 15 min, and what it says is what once was",
+                "The report of this instance is 2 h old; its limit is 15 min, and what it says is what once was",
                 reported(2.5 * HOUR, Source::Report),
             )],
             vec![reported(MINUTE, Source::Report)],
