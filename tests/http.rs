@@ -313,6 +313,21 @@ fn ssh_goes_to_where_the_configuration_says_or_where_the_page_was_asked_for() {
 }
 
 #[test]
+fn the_status_page_tells_of_a_configuration_that_could_not_be_loaded_until_one_is() {
+    on_a_server(async |server| {
+        let is_told = async || server.get("/").await.1.contains("The configuration could not be loaded");
+        let loaded = std::fs::read(&server.file).unwrap();
+        assert!(!is_told().await);
+        std::fs::write(&server.file, "instances: [").unwrap();
+        server.reloader.reload().await.unwrap_err();
+        assert!(is_told().await);
+        std::fs::write(&server.file, loaded).unwrap();
+        server.reloader.reload().await.unwrap();
+        assert!(!is_told().await);
+    });
+}
+
+#[test]
 fn a_runbook_opens_where_the_page_opens() {
     on_a_server(async |server| {
         let (status, headers, body) = server.ask(Method::GET, "/runbooks/backup_stale", &[]).await;
@@ -320,6 +335,7 @@ fn a_runbook_opens_where_the_page_opens() {
         assert_eq!(status, StatusCode::OK);
         assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
         assert!(body.contains("<h1>Backup stale</h1>") && !body.contains("http-equiv"));
+        assert!(body.contains("> / <a href=\"/runbooks/\">Runbooks</a>"));
         let (status, index) = server.get("/runbooks/").await;
         assert!(status == StatusCode::OK && index.contains("href=\"/runbooks/backup_stale\""));
         let (status, headers, _) = server.ask(Method::GET, "/runbooks", &[]).await;

@@ -85,7 +85,7 @@ fn around(title: &str, markdown: &str, telemetry_path: &str) -> Markup {
     let content = html! {
         article class={ "text" @if markdown == INDEX { " index" } } { (rendered(markdown)) }
     };
-    Document::of_text(&format!("{title} · Runbooks · Hermes fleet"), telemetry_path).around(&content)
+    Document::of_runbook(&format!("{title} · Runbooks · Hermes fleet"), telemetry_path).around(&content)
 }
 
 fn rendered(markdown: &str) -> Markup {

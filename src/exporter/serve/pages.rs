@@ -36,10 +36,18 @@ pub(super) async fn status(State(service): State<Service>, RawQuery(query): RawQ
         ssh_host,
         instances: in_force.crew.instances().map(|instance| (instance.name.clone(), links_of(instance))).collect(),
     };
+    let service_facts = service.reloader.facts();
+    let outdated_config_of = (!service_facts.is_config_loaded).then_some(service_facts.config_loaded_at);
     let render = move || {
         let findings = FleetFindings::of(&fleet);
-        let page =
-            StatusPage { fleet: &fleet, findings: &findings, links: &links, filter: &filter, now: fleet.taken_at };
+        let page = StatusPage {
+            fleet: &fleet,
+            findings: &findings,
+            links: &links,
+            filter: &filter,
+            outdated_config_of,
+            now: fleet.taken_at,
+        };
         page.render()
     };
     let rendered = if in_force.crew.instances().count() <= ENCODED_AT_ONCE {

@@ -7,7 +7,7 @@ use super::mark::Mark;
 use super::reading::Facts;
 use super::rows::rows;
 use super::summary::{count_of_unknown, runbook};
-use super::{Member, StatusPage, encoded, filter, times};
+use super::{Member, StatusPage, encoded, filter, ignored, times};
 use crate::exporter::snapshot::gateway::PlatformState;
 use crate::exporter::snapshot::{Reading, Snapshot};
 
@@ -41,6 +41,7 @@ pub(super) fn card(page: &StatusPage<'_>, member: &Member<'_>, form: Form) -> Ma
                     div class="inside" {
                         (identity(member.snapshot))
                         (what_is_wrong(member))
+                        (ignored(&member.snapshot.ignored_findings))
                         (actions(page, member))
                         (rows(page, member, form == Form::Brief))
                     }
@@ -59,7 +60,7 @@ fn head(page: &StatusPage<'_>, member: &Member<'_>) -> Markup {
     }
 }
 
-/// The four things that are asked first.
+/// The four things that are asked first, and how much is not told.
 fn digest(page: &StatusPage<'_>, snapshot: &Snapshot) -> Markup {
     let gateway = snapshot.gateway.as_ref();
     let platforms = gateway.and_then(|gateway| gateway.platforms.as_ref());
@@ -88,6 +89,7 @@ fn digest(page: &StatusPage<'_>, snapshot: &Snapshot) -> Markup {
             &newest.and_then(Reading::from),
             |newest| html! { "backup " (times::moment(*newest, page.now)) },
         )
+        .say_if(!snapshot.ignored_findings.is_empty(), html! { (snapshot.ignored_findings.len()) " ignored" })
         .in_a_row()
 }
 
@@ -150,14 +152,14 @@ fn actions(page: &StatusPage<'_>, member: &Member<'_>) -> Markup {
                 }
             }
             @for (index, command) in commands.iter().enumerate() {
-                button type="button" class="copy" data-copy=(id(index)) { "Copy " (command.noun) }
+                button type="button" class="copy" data-copy=(id(index)) title={ "To be run " (command.place) "." } { "Copy " (command.noun) }
             }
             a class="button" href={ "/api/v1/instances/" (encoded(member.name())) } { "JSON" }
             @if !commands.is_empty() {
                 details class="commands" id={ "commands-" (member.place) } data-open="false" {
                     summary { "Commands" }
                     @for (index, command) in commands.iter().enumerate() {
-                        p { (command.purpose) }
+                        p { (command.purpose) " " b { (command.place) } ":" }
                         pre tabindex="0" { code id=(id(index)) { (command.line) } }
                     }
                 }
@@ -175,6 +177,8 @@ struct Command {
     noun: String,
     /// What it does.
     purpose: String,
+    /// Where it has to be run.
+    place: String,
     line: String,
 }
 
@@ -183,14 +187,16 @@ fn commands(page: &StatusPage<'_>, links: &InstanceLinks, restart: &Restart, use
     let tunnels = links.doors.iter().filter_map(|door| {
         Some(Command {
             noun: if is_one { "tunnel".to_owned() } else { format!("{} tunnel", door.name) },
-            purpose: format!("Opens the tunnel to {}, for as long as it runs:", door.name),
+            purpose: format!("Opens the tunnel to {}, for as long as it runs; to be run", door.name),
+            place: "on your computer".to_owned(),
             line: door.way.tunnel(user, &page.links.ssh_host)?,
         })
     });
     let restart = match restart {
         Restart::Command(line) => Some(Command {
             noun: "restart".to_owned(),
-            purpose: "Restarts the gateway:".to_owned(),
+            purpose: "Restarts the gateway; to be run".to_owned(),
+            place: format!("on {}", page.links.ssh_host),
             line: line.clone(),
         }),
         Restart::ByHand | Restart::NotKnown => None,

@@ -22,8 +22,8 @@ pub(crate) enum Kind {
         /// When the fleet was looked at.
         looked_at: Timestamp,
     },
-    /// Something to read.
-    Text,
+    /// A runbook, or the list of them.
+    Runbook,
 }
 
 /// A page without its content.
@@ -35,9 +35,9 @@ pub(crate) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// A page to read.
-    pub(crate) fn of_text(title: &'a str, telemetry_path: &'a str) -> Document<'a> {
-        Document { kind: Kind::Text, title, mark: Mark::Info, telemetry_path }
+    /// The page of a runbook, or of all of them.
+    pub(crate) fn of_runbook(title: &'a str, telemetry_path: &'a str) -> Document<'a> {
+        Document { kind: Kind::Runbook, title, mark: Mark::Info, telemetry_path }
     }
 
     /// The page around `content`.
@@ -60,7 +60,12 @@ impl<'a> Document<'a> {
                     (drawings())
                     a class="skip" href="#content" { "Skip to the content" }
                     header class="top" {
-                        a class="brand" href="/" { "Hermes fleet" }
+                        @match self.kind {
+                            Kind::Status { .. } => a class="brand" href="/" { "Hermes fleet" },
+                            Kind::Runbook => nav aria-label="Breadcrumb" {
+                                a class="brand" href="/" { "Hermes fleet" } " / " a href="/runbooks/" { "Runbooks" }
+                            },
+                        }
                         @if let Kind::Status { looked_at } = self.kind {
                             p id="looked" { "Looked at " (times::clock(looked_at)) " " span id="age" {} }
                         }

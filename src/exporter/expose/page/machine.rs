@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::reading::{Facts, reading};
 use super::rows::unknown_readings;
-use super::{StatusPage, times};
+use super::{StatusPage, ignored, times};
 use crate::exporter::snapshot::host::Host;
 use crate::exporter::snapshot::tailscale::Tailscale;
 
@@ -18,6 +18,7 @@ pub(super) fn machine(page: &StatusPage<'_>) -> Markup {
                 div class="row" { dt { "Tailscale" } dd { (reading(&fleet.tailscale, |tailscale| of_tailscale(page, tailscale))) } }
                 @if !page.findings.machine.unknown.is_empty() { (unknown_readings(&page.findings.machine, page.now)) }
             }
+            (ignored(&fleet.ignored_findings))
         }
     }
 }

@@ -35,7 +35,7 @@ use filter::Filter;
 use mark::Mark;
 
 use crate::exporter::findings::{Findings, FleetFindings};
-use crate::exporter::snapshot::{Fleet, Snapshot};
+use crate::exporter::snapshot::{Fleet, Label, Snapshot};
 use crate::system::time::Timestamp;
 
 /// More instances than these are shown briefly: folded, or where something is wrong, with that alone.
@@ -56,6 +56,8 @@ pub struct StatusPage<'a> {
     pub links: &'a Links,
     /// What is asked for.
     pub filter: &'a Filter,
+    /// When the configuration in force was loaded, where a later one could not be.
+    pub outdated_config_of: Option<Timestamp>,
     /// The moment that ages are counted from.
     pub now: Timestamp,
 }
@@ -95,6 +97,7 @@ impl StatusPage<'_> {
             .collect();
         let state = summary::State::of(self.findings);
         let content = html! {
+            @if let Some(loaded_at) = self.outdated_config_of { (outdated_config(loaded_at, self.now)) }
             (summary::summary(self, &state, &members))
             @if members.is_empty() {
                 (nothing_to_look_at())
@@ -150,6 +153,27 @@ impl StatusPage<'_> {
                         @for member in lines { (card::card(self, member, card::Form::Line)) }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn outdated_config(loaded_at: Timestamp, now: Timestamp) -> Markup {
+    html! {
+        p id="config-failure" class="alarm" role="alert" {
+            "The configuration could not be loaded; the former one is in force since " (times::at(loaded_at, now))
+            ". The log says what is wrong."
+        }
+    }
+}
+
+/// What the configuration wants nobody to be told of, so that nothing looks better than it is.
+fn ignored(codes: &[Label]) -> Markup {
+    html! {
+        @if !codes.is_empty() {
+            p class="note" title="Not reported, as the configuration says." {
+                (times::count(codes.len() as u64, "finding", "findings")) " ignored: "
+                @for (index, code) in codes.iter().enumerate() { @if index > 0 { ", " } code { (code) } }
             }
         }
     }

@@ -9,7 +9,9 @@ use super::filter::Filter;
 use super::samples::{before, finding, fleet, gateway, now, snapshot};
 use super::*;
 use crate::exporter::findings::{Code, Severity, Unknown};
-use crate::exporter::snapshot::backups::{Artifacts, Backups, Payload, Repository, RepositoryState};
+use crate::exporter::snapshot::backups::{
+    Artifacts, Backups, ForbiddenFiles, Payload, RemoteBranch, Repository, RepositoryState,
+};
 use crate::exporter::snapshot::credentials::{Credentials, Token};
 use crate::exporter::snapshot::cron::{Cron, Job, JobState};
 use crate::exporter::snapshot::endpoints::{Endpoint, EndpointKind, Endpoints, Failure, Probe, Verdict};
@@ -20,7 +22,8 @@ use crate::exporter::snapshot::{Label, Reading, Reason, Snapshot, Tally};
 fn render(fleet: &Fleet, findings: &FleetFindings, query: &[(&str, &str)], links: &Links) -> String {
     let pairs: Vec<_> = query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let filter = Filter::of_query(&pairs);
-    StatusPage { fleet, findings, links, filter: &filter, now: now() }.render().into_string()
+    let page = StatusPage { fleet, findings, links, filter: &filter, outdated_config_of: None, now: now() };
+    page.render().into_string()
 }
 
 fn page_of(snapshots: Vec<Snapshot>) -> String {
@@ -274,4 +277,139 @@ fn a_gateway_that_was_started_by_hand_has_no_command_and_says_so() {
     gateway(&mut one).supervisor = Reading::Known(crate::exporter::snapshot::gateway::Supervisor::None);
     let page = page_of(vec![one]);
     assert!(page.contains("The gateway was started by hand") && !page.contains("data-copy"));
+}
+
+#[test]
+fn a_configuration_that_could_not_be_loaded_is_told_of_above_everything() {
+    let (fleet, found, links) = good_and_bad();
+    let filter = Filter::of_query(&[]);
+    let page = StatusPage {
+        fleet: &fleet,
+        findings: &found,
+        links: &links,
+        filter: &filter,
+        outdated_config_of: Some(before(7_200.0)),
+        now: now(),
+    };
+    let text = page.render().into_string();
+    assert_in_order(
+        &text,
+        &[
+            "<main",
+            "role=\"alert\"",
+            "the former one is in force since ",
+            "2026-11-20 07:00:55 UTC",
+            "2 h ago",
+            "id=\"state\"",
+        ],
+    );
+    let loaded = StatusPage { outdated_config_of: None, ..page }.render().into_string();
+    assert!(!loaded.contains("role=\"alert\""));
+}
+
+#[test]
+fn what_is_ignored_is_told_of_an_instance_folded_or_not_and_of_the_machine() {
+    let mut one = snapshot("one");
+    one.ignored_findings = vec![Code::GatewayDown.label(), Code::TokenMissing.label()];
+    let (mut fleet, found) = fleet(vec![one, snapshot("two")]);
+    fleet.ignored_findings = vec![Label::new("<i>")];
+    let page = render(&fleet, &found, &[], &Links::default());
+    let codes = "2 findings ignored: <code>gateway_down</code>, <code>token_missing</code>";
+    assert_in_order(&page, &["id=\"instance-one\"", "2 ignored", "</summary>", codes, "id=\"instance-two\""]);
+    assert_in_order(&page, &["id=\"machine\"", "1 finding ignored: <code>&lt;i&gt;</code>"]);
+    assert_eq!((page.matches(" ignored").count(), page.matches("</i>").count()), (3, 0));
+}
+
+/// What the row of backups says, without its markup.
+fn backup_row(repository: Repository) -> String {
+    let mut one = snapshot("one");
+    one.backups = Reading::Known(Arc::new(Backups {
+        repositories: BTreeMap::from([(Label::new("vm"), repository)]),
+        ..Backups::default()
+    }));
+    let page = page_of(vec![one]);
+    let row = page.split("<dt>Backup</dt>").nth(1).unwrap().split("</dd>").next().unwrap();
+    let words = row.split('<').filter_map(|part| part.split('>').nth(1)).collect::<String>();
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_backup_says_each_thing_once() {
+    let of_state = |state| Repository { state: Reading::Known(state), ..Repository::default() };
+    assert_eq!(backup_row(of_state(RepositoryState::Missing)), "vm missing there is nothing at its path");
+    assert_eq!(
+        backup_row(of_state(RepositoryState::NotARepository)),
+        "vm missing what is at its path is no repository"
+    );
+    assert_eq!(backup_row(of_state(RepositoryState::Empty)), "vm empty it has no commit");
+    let local = Repository {
+        newest_commit: Reading::Known(before(7_200.0)),
+        max_age_seconds: Reading::Known(93_600.0),
+        ..of_state(RepositoryState::Ready)
+    };
+    assert_eq!(backup_row(local.clone()), "vm 2 h old, limit 26 h ready no remote");
+    let pushed = Repository {
+        remote_branch: Reading::Known(RemoteBranch::Present),
+        newest_pushed_commit: Reading::Known(before(7_200.0)),
+        unpushed_commits: Reading::Known(0),
+        ..local
+    };
+    assert_eq!(backup_row(pushed), "vm 2 h old, limit 26 h ready 0 unpushed");
+}
+
+#[test]
+fn secrets_that_were_deleted_are_in_the_history_alone() {
+    let secrets = |current: u64, ever: u64| {
+        let of = |count| {
+            let mut tally = Tally::default();
+            tally.add("secret", count);
+            tally
+        };
+        let forbidden = Reading::Known(ForbiddenFiles { current: of(current), ever: of(ever) });
+        backup_row(Repository { forbidden, ..Repository::default() })
+    };
+    assert!(secrets(0, 0).ends_with("no secrets"));
+    assert!(secrets(0, 2).ends_with("secrets in its history"));
+    assert!(secrets(1, 2).ends_with("secrets committed"));
+}
+
+#[test]
+fn the_jobs_that_are_counted_are_those_of_the_findings() {
+    let mut jobs = BTreeMap::new();
+    for state in JobState::ALL {
+        for succeeded in [true, false] {
+            let job = Job {
+                state,
+                overdue: true,
+                last_run: Reading::Absent,
+                last_run_success: Reading::Known(succeeded),
+                last_delivery_success: Reading::Absent,
+                next_run: Reading::Absent,
+                last_duration_seconds: Reading::Absent,
+            };
+            jobs.insert(Label::new(&format!("{}-{succeeded}", state.as_str())), job);
+        }
+    }
+    let mut one = snapshot("one");
+    gateway(&mut one).start_time = Reading::Known(before(86_400.0));
+    one.cron = Reading::Known(Arc::new(Cron {
+        jobs: Reading::Known(jobs),
+        executions: Reading::Absent,
+        ticker_heartbeat: Reading::Known(now()),
+        ticker_last_success: Reading::Absent,
+    }));
+    let (fleet, _) = fleet(vec![one]);
+    let found = FleetFindings::of(&fleet);
+    let of_code = |code| found.instances[0].found.iter().filter(|finding| finding.code == code).count();
+    let (failing, overdue) = (of_code(Code::CronJobFailing), of_code(Code::CronJobOverdue));
+    assert_eq!((failing, overdue), (5, 6));
+    let page = render(&fleet, &found, &[], &Links::default());
+    assert!(page.contains("<b>5</b> failing") && page.contains("<b>6</b> overdue"), "{page}");
+}
+
+#[test]
+fn a_command_says_where_it_has_to_be_run() {
+    let (fleet, found, links) = good_and_bad();
+    let page = render(&fleet, &found, &[], &links);
+    assert_in_order(&page, &["<b>on your computer</b>:", "ssh -N", "<b>on vm.example</b>:", "restart"]);
 }

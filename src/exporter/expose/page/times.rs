@@ -30,6 +30,12 @@ pub(super) fn clock(at: Timestamp) -> Markup {
     time(at, &format!("{of_day} UTC"))
 }
 
+/// A moment by date and time of day, in UTC, and by its distance from `now`.
+pub(super) fn at(at: Timestamp, now: Timestamp) -> Markup {
+    let exact = exact(at).replace('T', " ").replace('Z', " UTC");
+    html! { (time(at, &exact)) " (" (moment(at, now)) ")" }
+}
+
 fn time(at: Timestamp, words: &str) -> Markup {
     let exact = exact(at);
     html! { time datetime=(exact) title=(exact.replace('T', " ").replace('Z', " UTC")) { (words) } }

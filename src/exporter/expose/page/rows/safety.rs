@@ -11,6 +11,7 @@ use crate::exporter::snapshot::backups::{Artifacts, Backups, Repository, Reposit
 use crate::exporter::snapshot::credentials::Token;
 use crate::exporter::snapshot::exposure::{Listener, Scope};
 use crate::exporter::snapshot::{Label, Reading};
+use crate::system::time::Timestamp;
 
 pub(super) fn backup(look: Look<'_>) -> Markup {
     reading(&look.snapshot.backups, |backups| {
@@ -31,16 +32,16 @@ pub(super) fn backup(look: Look<'_>) -> Markup {
 
 fn of_repository(look: Look<'_>, backups: &Backups, name: &str, repository: &Repository) -> Markup {
     let until = repository.backed_up_until();
-    let limit = repository.max_age_seconds;
-    let age = html! {
-        @match &until {
-            Reading::Known(until) => {
-                (times::lasting(*until, look.now)) " old"
-                @if let Reading::Known(limit) = limit { " of " (duration(limit)) }
-            },
-            Reading::Absent => "never",
-            Reading::Unknown(reason) => (unknown("", *reason)),
+    let (word, explained) = match repository.state {
+        Reading::Known(RepositoryState::Missing) => (html! { "missing" }, Some("there is nothing at its path")),
+        Reading::Known(RepositoryState::NotARepository) => {
+            (html! { "missing" }, Some("what is at its path is no repository"))
         }
+        Reading::Known(RepositoryState::Empty) => (html! { "empty" }, Some("it has no commit")),
+        Reading::Known(state @ (RepositoryState::Ready | RepositoryState::Interrupted)) => {
+            (age(look, &until, repository.max_age_seconds), Some(state.as_str()))
+        }
+        Reading::Absent | Reading::Unknown(_) => (age(look, &until, repository.max_age_seconds), None),
     };
     // A finding about secrets, or a repository alone, may not name which it is of.
     let is_alone = backups.repositories.len() == 1;
@@ -57,18 +58,45 @@ fn of_repository(look: Look<'_>, backups: &Backups, name: &str, repository: &Rep
     });
     let is_known = matches!(until, Reading::Known(_));
     Facts::default()
-        .say(chip(name, age, mark, is_known))
-        .read("state", &repository.state, |state| html! { (state.as_str().replace('_', " ")) })
+        .say(chip(name, word, mark, is_known))
+        .read("state", &repository.state, |_| html! { (explained.unwrap_or_default()) })
+        .say_if(has_no_remote(repository), "no remote")
         .read("unpushed", &repository.unpushed_commits, |unpushed| html! { (unpushed) " unpushed" })
         .read("dirty", &repository.dirty_files, |dirty| html! { (times::number(*dirty)) " dirty" })
         .read("payload", &repository.payload, |payload| {
             html! { "payload " (times::count(payload.files, "file", "files")) " " (times::bytes(payload.bytes)) }
         })
         .read("secrets", &repository.forbidden, |forbidden| {
-            html! { (if forbidden.is_clean() { "no secrets" } else { "secrets committed" }) }
+            html! {
+                (match (forbidden.current.total(), forbidden.ever.total()) {
+                    (0, 0) => "no secrets",
+                    (0, _) => "secrets in its history",
+                    _ => "secrets committed",
+                })
+            }
         })
-        .say_if(repository.state == Reading::Known(RepositoryState::Missing), "there is nothing at its path")
         .in_a_row()
+}
+
+/// Whether there is nothing to push its commits to.
+fn has_no_remote(repository: &Repository) -> bool {
+    matches!(repository.state, Reading::Known(RepositoryState::Ready | RepositoryState::Interrupted))
+        && repository.remote_branch == Reading::Absent
+        && repository.newest_pushed_commit == Reading::Absent
+}
+
+/// How old the newest of something is, and how old it may be.
+fn age(look: Look<'_>, newest: &Reading<Timestamp>, limit: Reading<f64>) -> Markup {
+    html! {
+        @match newest {
+            Reading::Known(newest) => {
+                (times::lasting(*newest, look.now)) " old"
+                @if let Reading::Known(limit) = limit { ", limit " (duration(limit)) }
+            },
+            Reading::Absent => "never",
+            Reading::Unknown(reason) => (unknown("", *reason)),
+        }
+    }
 }
 
 fn artifacts(look: Look<'_>, name: &str, code: Code, artifacts: &Reading<Artifacts>) -> Option<Markup> {
@@ -77,16 +105,7 @@ fn artifacts(look: Look<'_>, name: &str, code: Code, artifacts: &Reading<Artifac
         Reading::Absent => return None,
         Reading::Unknown(reason) => return Some(unknown(name, *reason)),
     };
-    let age = html! {
-        @match &artifacts.newest {
-            Reading::Known(newest) => {
-                (times::lasting(*newest, look.now)) " old"
-                @if let Reading::Known(limit) = artifacts.max_age_seconds { " of " (duration(limit)) }
-            },
-            Reading::Absent => "never",
-            Reading::Unknown(reason) => (unknown("", *reason)),
-        }
-    };
+    let age = age(look, &artifacts.newest, artifacts.max_age_seconds);
     Some(chip(name, age, look.of_codes(&[code]), matches!(artifacts.newest, Reading::Known(_))))
 }
 

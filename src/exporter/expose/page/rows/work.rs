@@ -54,8 +54,8 @@ fn of_cron(look: Look<'_>, cron: &Cron) -> Markup {
     let count = |is_counted: &dyn Fn(&Job) -> bool| {
         cron.jobs.known().map_or(0, |jobs| jobs.values().filter(|job| is_counted(job)).count() as u64)
     };
-    let overdue = count(&|job| job.overdue);
-    let failing = count(&|job| job.last_run_success == Reading::Known(false));
+    let overdue = count(&is_overdue);
+    let failing = count(&is_failing);
     let paused = count(&|job| job.state == JobState::Paused);
     let next = cron.jobs.known().and_then(|jobs| {
         let next = jobs.values().filter_map(|job| job.next_run.known().copied());
@@ -70,6 +70,20 @@ fn of_cron(look: Look<'_>, cron: &Cron) -> Markup {
         .read("next run", &Reading::from(next), |next| html! { "next " (times::moment(*next, look.now)) })
         .read("ticker", &cron.ticker_heartbeat, ticker)
         .in_a_row()
+}
+
+// The jobs that findings are about. Where those are ignored, the jobs fail all the same.
+
+fn is_overdue(job: &Job) -> bool {
+    job.overdue && !matches!(job.state, JobState::Paused | JobState::Completed)
+}
+
+fn is_failing(job: &Job) -> bool {
+    match job.state {
+        JobState::Error => true,
+        JobState::Paused => false,
+        JobState::Scheduled | JobState::Completed | JobState::Other => job.last_run_success == Reading::Known(false),
+    }
 }
 
 fn wrong_with(job: &Job) -> String {
@@ -93,12 +107,12 @@ pub(super) fn memory(look: Look<'_>) -> Markup {
             Reading::Absent => None,
             Reading::Unknown(reason) => Some(unknown(name.as_str(), *reason)),
         };
-        let enabled = |name: &'static str| move |tally: &crate::exporter::snapshot::Tally| html! { (tally.get("enabled")) " " (name) };
+        let enabled = |one: &'static str, many: &'static str| move |tally: &crate::exporter::snapshot::Tally| html! { (times::count(tally.get("enabled"), one, many)) };
         let files: Vec<_> = inventory.memory.iter().filter_map(of_file).collect();
         let facts = Facts::default()
             .say_if(!files.is_empty(), html! { span class="things" { @for file in &files { (file) " " } } })
-            .read("skills", &inventory.skills, enabled("skills"))
-            .read("MCP servers", &inventory.mcp_servers, enabled("MCP servers"));
+            .read("skills", &inventory.skills, enabled("skill", "skills"))
+            .read("MCP servers", &inventory.mcp_servers, enabled("MCP server", "MCP servers"));
         facts.in_a_row()
     })
 }
