@@ -105,8 +105,8 @@ class Exporter:
         return {"user": user, "environment": environment, "entering": self.entering}
 
     def scrape_text(self, configuration: Path, form: str = "text", user: Optional[int] = None) -> str:
-        """What `scrape` writes for a configuration."""
-        arguments = ("scrape", "--config.file", configuration, "--format", form)
+        """What `scrape` writes for a configuration, with the collector that it leaves out by itself: as a server has it."""
+        arguments = ("scrape", "--config.file", configuration, "--format", form, "--collector.logs")
         return self.run(*arguments, user=user).succeeded().output
 
     def scrape_once(self, configuration: Path, form: str = "text", user: Optional[int] = None) -> Samples:
