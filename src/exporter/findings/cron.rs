@@ -56,16 +56,13 @@ fn has_waiting_jobs(cron: &Cron) -> bool {
 }
 
 fn failing(name: &Label, job: &Job) -> Option<Finding> {
-    let sentence = match job.state {
-        JobState::Error => format!("The cron job \"{name}\" has an error: Hermes can not tell when to run it again"),
-        JobState::Paused => return None,
-        JobState::Scheduled | JobState::Completed | JobState::Other => {
-            format!("The last run of the cron job \"{name}\" failed")
-        }
+    let sentence = if job.state == JobState::Error {
+        format!("The cron job \"{name}\" has an error: Hermes can not tell when to run it again")
+    } else {
+        format!("The last run of the cron job \"{name}\" failed")
     };
-    let is_failing = job.state == JobState::Error || job.last_run_success == Reading::Known(false);
     let finding = Finding::new(Code::CronJobFailing, Severity::Warning, sentence).about(name);
-    is_failing.then(|| finding.since(job.last_run.known().copied()))
+    job.is_failing().then(|| finding.since(job.last_run.known().copied()))
 }
 
 fn undelivered(name: &Label, job: &Job) -> Option<Finding> {
@@ -76,7 +73,7 @@ fn undelivered(name: &Label, job: &Job) -> Option<Finding> {
 }
 
 fn overdue(name: &Label, job: &Job, now: Timestamp) -> Option<Finding> {
-    if !job.overdue || matches!(job.state, JobState::Paused | JobState::Completed) {
+    if !job.is_late() {
         return None;
     }
     let due = job.next_run.known().copied();

@@ -39,6 +39,24 @@ pub struct Job {
     pub last_duration_seconds: Reading<f64>,
 }
 
+impl Job {
+    /// Whether its last run failed, or Hermes could not tell when to run it again. One that somebody has halted is not.
+    pub fn is_failing(&self) -> bool {
+        match self.state {
+            JobState::Error => true,
+            JobState::Paused => false,
+            JobState::Scheduled | JobState::Completed | JobState::Other => {
+                self.last_run_success == Reading::Known(false)
+            }
+        }
+    }
+
+    /// Whether it is overdue and meant to run at all.
+    pub fn is_late(&self) -> bool {
+        self.overdue && !matches!(self.state, JobState::Paused | JobState::Completed)
+    }
+}
+
 /// Whether and how a job will run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -54,8 +54,8 @@ fn of_cron(look: Look<'_>, cron: &Cron) -> Markup {
     let count = |is_counted: &dyn Fn(&Job) -> bool| {
         cron.jobs.known().map_or(0, |jobs| jobs.values().filter(|job| is_counted(job)).count() as u64)
     };
-    let overdue = count(&is_overdue);
-    let failing = count(&is_failing);
+    let overdue = count(&Job::is_late);
+    let failing = count(&Job::is_failing);
     let paused = count(&|job| job.state == JobState::Paused);
     let next = cron.jobs.known().and_then(|jobs| {
         let next = jobs.values().filter_map(|job| job.next_run.known().copied());
@@ -72,23 +72,9 @@ fn of_cron(look: Look<'_>, cron: &Cron) -> Markup {
         .in_a_row()
 }
 
-// The jobs that findings are about. Where those are ignored, the jobs fail all the same.
-
-fn is_overdue(job: &Job) -> bool {
-    job.overdue && !matches!(job.state, JobState::Paused | JobState::Completed)
-}
-
-fn is_failing(job: &Job) -> bool {
-    match job.state {
-        JobState::Error => true,
-        JobState::Paused => false,
-        JobState::Scheduled | JobState::Completed | JobState::Other => job.last_run_success == Reading::Known(false),
-    }
-}
-
 fn wrong_with(job: &Job) -> String {
     let parts = [
-        job.overdue.then_some("overdue"),
+        job.is_late().then_some("overdue"),
         (job.last_run_success == Reading::Known(false)).then_some("last run failed"),
         (job.last_delivery_success == Reading::Known(false)).then_some("not delivered"),
         (job.state == JobState::Error).then_some("has no next run"),
