@@ -231,9 +231,9 @@ impl Work {
 /// One piece of a scan that is too long for a look, and the job to go on with.
 fn in_background(path: PathBuf, rules: Arc<Rules>, state: Arc<Mutex<State>>, work: Box<Work>) -> Job {
     Job::new(move || {
-        let started = Instant::now();
+        let until = Instant::now() + ONE_STRETCH;
         let outcome = match Repository::open(&path) {
-            Ok(Place::Repository(repository)) => work.stretch(&repository, &rules, started + ONE_STRETCH),
+            Ok(Place::Repository(repository)) => work.stretch(&repository, &rules, until),
             // It is gone in this moment; the next look says so.
             Ok(Place::Missing | Place::NotARepository) => {
                 lock(&state).at_work = None;
@@ -250,8 +250,6 @@ fn in_background(path: PathBuf, rules: Arc<Rules>, state: Arc<Mutex<State>>, wor
             }
             Err(work) => {
                 lock(&state).at_work = Some(Instant::now());
-                // Half of the time belongs to whoever else needs the disk.
-                std::thread::sleep(started.elapsed());
                 Some(in_background(path, rules, state, work))
             }
         }
