@@ -39,7 +39,6 @@ pub enum Judged {
 #[derive(Debug, Clone)]
 pub struct Exposition {
     fleet: Arc<Fleet>,
-    findings: Arc<FleetFindings>,
     judged: Judged,
     exporter: Option<ExporterFacts>,
 }
@@ -48,8 +47,7 @@ impl Exposition {
     /// The exposition of what was seen, and of what the exporter knows of itself; `None` where only instances were asked
     /// for.
     pub fn new(fleet: Arc<Fleet>, exporter: Option<ExporterFacts>) -> Exposition {
-        let findings = Arc::new(FleetFindings::of(&fleet));
-        Exposition { fleet, findings, judged: Judged::Everything, exporter }
+        Exposition { fleet, judged: Judged::Everything, exporter }
     }
 
     /// The same, with what is wrong with these alone.
@@ -57,15 +55,26 @@ impl Exposition {
         Exposition { judged, ..self }
     }
 
+    /// Whether it is said what is wrong with an instance, or with the machine.
+    fn judges(&self, instance: Option<&str>) -> bool {
+        match self.judged {
+            Judged::Everything => true,
+            Judged::Instances => instance.is_some(),
+            Judged::Machine => instance.is_none(),
+            Judged::Nothing => false,
+        }
+    }
+
     /// How many instances are in it.
     pub fn instances(&self) -> usize {
         self.fleet.instances.len()
     }
 
-    /// The exposition in a format.
+    /// The exposition in a format. What is wrong is judged here, because that takes its time in a large fleet, too.
     pub fn encode(&self, format: Format) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(self.clone()));
+        let findings = (self.judged != Judged::Nothing).then(|| FleetFindings::of(&self.fleet));
+        registry.register_collector(Box::new(JudgedExposition { exposition: self.clone(), findings }));
         // About 160 series of 100 bytes per home.
         let size = self.fleet.instances.len() * 18 * 1024 + 8 * 1024;
         match format {
@@ -81,20 +90,21 @@ impl Exposition {
             }
         }
     }
+}
 
-    /// Whether it is said what is wrong with an instance, or with the machine.
-    fn judges(&self, instance: Option<&str>) -> bool {
-        match self.judged {
-            Judged::Everything => true,
-            Judged::Instances => instance.is_some(),
-            Judged::Machine => instance.is_none(),
-            Judged::Nothing => false,
-        }
-    }
+/// What is exposed, with what is wrong with it.
+#[derive(Debug)]
+struct JudgedExposition {
+    exposition: Exposition,
+    /// `None` where nothing is judged.
+    findings: Option<FleetFindings>,
+}
 
+impl JudgedExposition {
     fn visit<'s>(&'s self, family: &Family, sink: &mut impl InstanceSink<'s>) {
+        let Exposition { fleet, exporter, .. } = &self.exposition;
         if let Some(samples) = family.of_instance {
-            for snapshot in &self.fleet.instances {
+            for snapshot in &fleet.instances {
                 sink.of_instance(Some(&snapshot.identity.name));
                 samples(snapshot, sink);
                 if sink.has_enough() {
@@ -102,10 +112,8 @@ impl Exposition {
                 }
             }
         }
-        if let Some(samples) = family.of_findings {
-            for (name, findings) in
-                findings::of_each(&self.fleet, &self.findings).filter(|(name, _)| self.judges(*name))
-            {
+        if let (Some(samples), Some(found)) = (family.of_findings, &self.findings) {
+            for (name, findings) in findings::of_each(fleet, found).filter(|(name, _)| self.exposition.judges(*name)) {
                 sink.of_instance(name);
                 samples(findings, sink);
                 if sink.has_enough() {
@@ -115,15 +123,15 @@ impl Exposition {
         }
         sink.of_instance(None);
         if let Some(samples) = family.of_host {
-            samples(&self.fleet, sink);
+            samples(fleet, sink);
         }
-        if let (Some(samples), Some(facts)) = (family.of_exporter, &self.exporter) {
+        if let (Some(samples), Some(facts)) = (family.of_exporter, exporter) {
             samples(facts, sink);
         }
     }
 }
 
-impl Collector for Exposition {
+impl Collector for JudgedExposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for family in families::all() {
             let mut probe = Probe { has_sample: false };
