@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use super::arguments::{CheckArguments, CheckOutput, Color};
-use super::run::{loader, look_once, print};
+use super::run::{load_without, look_once, print};
 use super::{CommandError, EXIT_UNKNOWN};
 use crate::exporter::config::Config;
 use crate::exporter::expose::check::looks::Looks;
@@ -23,13 +23,7 @@ const USUAL_WIDTH: usize = 80;
 const WIDEST: usize = 120;
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<ExitCode, CommandError> {
-    let switches = &arguments.collectors.0;
-    let mut config = loader(arguments.config_file.clone(), switches.clone()).load()?;
-    for collector in NOT_JUDGED {
-        if !switches.iter().any(|(name, _)| *name == collector) {
-            config.switch_collectors(&[(collector, false)]);
-        }
-    }
+    let mut config = load_without(&NOT_JUDGED, arguments.config_file.clone(), &arguments.collectors.0)?;
     keep_asked(&mut config, &arguments.instances)?;
     let is_anybody_there = !config.instances.is_empty();
     let fleet = look_once(config, arguments.timeout)?;

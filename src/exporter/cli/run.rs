@@ -70,6 +70,21 @@ pub(super) fn loader(config_file: Option<std::path::PathBuf>, switches: Vec<(&'s
     Loader { source, switches }
 }
 
+/// The configuration for one look, without the collectors that mean nothing in it, unless a flag asks for them.
+pub(super) fn load_without(
+    collectors: &[&'static str],
+    config_file: Option<std::path::PathBuf>,
+    switches: &[(&'static str, bool)],
+) -> Result<Config, CommandError> {
+    let mut config = loader(config_file, switches.to_vec()).load()?;
+    for collector in collectors {
+        if !switches.iter().any(|(name, _)| name == collector) {
+            config.switch_collectors(&[(collector, false)]);
+        }
+    }
+    Ok(config)
+}
+
 fn serve_until_stopped(
     loader: Loader,
     addresses: &[String],
@@ -123,14 +138,10 @@ fn serve_until_stopped(
 }
 
 /// Counts from look to look, and there is but one: what it would show is a counter that never moves.
-const NOT_SCRAPED: &str = "logs";
+const NOT_SCRAPED: [&str; 1] = ["logs"];
 
 fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
-    let switches = &arguments.collectors.0;
-    let mut config = loader(arguments.config_file.clone(), switches.clone()).load()?;
-    if !switches.iter().any(|(name, _)| *name == NOT_SCRAPED) {
-        config.switch_collectors(&[(NOT_SCRAPED, false)]);
-    }
+    let config = load_without(&NOT_SCRAPED, arguments.config_file.clone(), &arguments.collectors.0)?;
     let fleet = look_once(config, arguments.timeout)?;
     let format = match arguments.format {
         ScrapeFormat::Text => Format::Text,
