@@ -161,11 +161,11 @@ impl Findings {
         found.sort_by(|one, other| {
             (other.severity, one.code, &one.subject).cmp(&(one.severity, other.code, &other.subject))
         });
-        // A unit may be named twice, with two roles; a finding is one thing, by its code and subject.
         for finding in &mut found {
             // What lies ahead was noted before the clock was set back, and tells nothing.
             finding.since = finding.since.filter(|since| *since <= now);
         }
+        // A unit may be named twice, with two roles; a finding is one thing, by its code and subject.
         let mut seen = HashSet::new();
         found.retain(|finding| seen.insert((finding.code, finding.subject.clone())));
         let of_run = |run: &CollectorRun| {

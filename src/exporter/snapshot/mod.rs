@@ -274,6 +274,33 @@ pub struct Fleet {
     pub ignored_findings: Vec<Label>,
 }
 
+impl Snapshot {
+    /// A Snapshot in which nothing is known yet, judged by the usual limits.
+    pub fn at(taken_at: Timestamp, identity: Identity) -> Snapshot {
+        Snapshot {
+            format: FORMAT,
+            identity,
+            taken_at,
+            thresholds: Thresholds::default(),
+            ignored_findings: Vec::new(),
+            collectors: Vec::new(),
+            gateway: Reading::Absent,
+            sessions: Reading::Absent,
+            activity: Reading::Absent,
+            cron: Reading::Absent,
+            credentials: Reading::Absent,
+            inventory: Reading::Absent,
+            home: Reading::Absent,
+            units: Reading::Absent,
+            endpoints: Reading::Absent,
+            exposure: Reading::Absent,
+            guardrails: Reading::Absent,
+            backups: Reading::Absent,
+            logs: Reading::Absent,
+        }
+    }
+}
+
 impl Fleet {
     /// A fleet of which nothing is known yet.
     pub fn at(taken_at: Timestamp) -> Fleet {

@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::health::Health;
 use super::machine::Cell;
+use super::track_record::TrackRecord;
 use super::{Crew, Selection, Slot, Station, Work};
 use crate::exporter::collect::exposure::Sockets;
 use crate::exporter::collect::gateway::GatewayProcesses;
 use crate::exporter::collect::problems::{Because, Problems, display_chain};
 use crate::exporter::collect::programs::HermesPrograms;
 use crate::exporter::collect::{Look, NetworkLook, Part};
-use crate::exporter::snapshot::{CollectorRun, FORMAT, Fleet, Label, Problem, Reading, Reason, Snapshot, Thresholds};
+use crate::exporter::snapshot::{CollectorRun, Fleet, Label, Problem, Reason, Snapshot, Thresholds};
 use crate::system::owner::{Owner, OwnerError};
 use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
@@ -525,14 +525,20 @@ impl<P> Answer<P> {
         Answer { part: unknown(reason), problems, took, failing_since: None }
     }
 
-    /// The same answer, with what it means for the health of its collector.
-    pub(super) fn noted(self, health: &Health, instance: Option<&str>, collector: &str, now: Timestamp) -> Answer<P> {
-        Answer { failing_since: health.note(instance, collector, &self.problems, now), ..self }
+    /// The same answer, with what it means for the track record of its collector.
+    pub(super) fn noted(
+        self,
+        track_record: &TrackRecord,
+        instance: Option<&str>,
+        collector: &str,
+        now: Timestamp,
+    ) -> Answer<P> {
+        Answer { failing_since: track_record.note(instance, collector, &self.problems, now), ..self }
     }
 
     /// The same answer, of a collector that has not given its own yet.
-    pub(super) fn provisional(self, health: &Health, now: Timestamp) -> Answer<P> {
-        Answer { failing_since: Some(health.failing_since_or(now)), ..self }
+    pub(super) fn provisional(self, track_record: &TrackRecord, now: Timestamp) -> Answer<P> {
+        Answer { failing_since: Some(track_record.failing_since_or(now)), ..self }
     }
 
     pub(super) fn run_of(&self, collector: &str) -> CollectorRun {
@@ -561,7 +567,7 @@ impl Run {
         self.cells[cell].get_or_init(|| {
             is_first = true;
             let slot = self.slot(cell);
-            answer.noted(&slot.health, Some(&self.station.instance.name), slot.name, self.now)
+            answer.noted(&slot.track_record, Some(&self.station.instance.name), slot.name, self.now)
         });
         is_first
     }
@@ -575,25 +581,9 @@ impl Run {
         }
         let station = &self.station;
         let mut snapshot = Snapshot {
-            format: FORMAT,
-            identity: station.identity(),
-            taken_at: now,
             thresholds: station.instance.thresholds,
             ignored_findings: station.instance.ignored_findings.iter().map(|code| code.label()).collect(),
-            collectors: Vec::with_capacity(asked.len()),
-            gateway: Reading::Absent,
-            sessions: Reading::Absent,
-            activity: Reading::Absent,
-            cron: Reading::Absent,
-            credentials: Reading::Absent,
-            inventory: Reading::Absent,
-            home: Reading::Absent,
-            units: Reading::Absent,
-            endpoints: Reading::Absent,
-            exposure: Reading::Absent,
-            guardrails: Reading::Absent,
-            backups: Reading::Absent,
-            logs: Reading::Absent,
+            ..Snapshot::at(now, station.identity())
         };
         for index in asked {
             let (slot, cell) = (self.slot(index), &self.cells[index]);
@@ -601,7 +591,8 @@ impl Run {
             let answer = match cell.get() {
                 Some(answer) => answer,
                 None => {
-                    late = unanswered(slot, slot.name, Reason::Timeout, Duration::ZERO).provisional(&slot.health, now);
+                    late = unanswered(slot, slot.name, Reason::Timeout, Duration::ZERO)
+                        .provisional(&slot.track_record, now);
                     &late
                 }
             };

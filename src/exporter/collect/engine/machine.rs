@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Selection;
 use super::collection::Answer;
-use super::health::Health;
+use super::track_record::TrackRecord;
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::collect::{COLLECTORS, Entry, MachineCollector, MachinePart, Scope};
 use crate::exporter::config::{Config, MachineSettings};
@@ -25,7 +25,7 @@ struct Slot {
     unknown: fn(Reason) -> MachinePart,
     collector: Arc<tokio::sync::Mutex<Box<dyn MachineCollector>>>,
     /// Goes on with the collector.
-    health: Arc<Health>,
+    track_record: Arc<TrackRecord>,
 }
 
 impl std::fmt::Debug for Slot {
@@ -54,7 +54,7 @@ impl Machine {
                     Some(kept) => Arc::clone(&kept.collector),
                     None => Arc::new(tokio::sync::Mutex::new(build(&config.machine))),
                 },
-                health: kept.map(|kept| Arc::clone(&kept.health)).unwrap_or_default(),
+                track_record: kept.map(|kept| Arc::clone(&kept.track_record)).unwrap_or_default(),
             }))
         };
         Machine { settings: config.machine.clone(), slots: COLLECTORS.iter().filter_map(slot).collect() }
@@ -95,7 +95,7 @@ impl Cell {
             );
             self.slot.unanswered(Reason::Io, started.elapsed())
         });
-        let _ = self.answer.set(answer.noted(&self.slot.health, None, self.slot.name, self.now));
+        let _ = self.answer.set(answer.noted(&self.slot.track_record, None, self.slot.name, self.now));
     }
 
     /// Puts what has been found into `fleet`, if `selection` asks for it.
@@ -105,7 +105,7 @@ impl Cell {
         }
         let late = || {
             let unanswered = self.slot.unanswered(Reason::Timeout, Duration::ZERO);
-            unanswered.provisional(&self.slot.health, self.now)
+            unanswered.provisional(&self.slot.track_record, self.now)
         };
         let answer = self.answer.get().cloned().unwrap_or_else(late);
         fleet.machine_runs.push(answer.run_of(self.slot.name));
@@ -164,7 +164,7 @@ mod tests {
             timeout: Duration::from_millis(20),
             unknown: |reason| MachinePart::Host(Reading::Unknown(reason)),
             collector: Arc::new(tokio::sync::Mutex::new(Box::new(collector))),
-            health: Arc::default(),
+            track_record: Arc::default(),
         };
         Machine { settings: MachineSettings::default(), slots: vec![Arc::new(slot)] }
     }
@@ -231,9 +231,9 @@ mod tests {
         let former = Machine::new(&config, None);
         let problem = Problem { reason: Reason::Timeout, subject: "host".to_owned() };
         let (long_ago, now) = (Timestamp::from_seconds(1.0).unwrap(), Timestamp::now());
-        former.slots[0].health.note(None, "host", &[problem], long_ago);
+        former.slots[0].track_record.note(None, "host", &[problem], long_ago);
         config.collectors.get_mut("host").unwrap().timeout *= 2;
         let machine = Machine::new(&config, Some(&former));
-        assert_eq!(machine.slots[0].health.failing_since_or(now), long_ago);
+        assert_eq!(machine.slots[0].track_record.failing_since_or(now), long_ago);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::exporter::findings::{Code, Finding, Findings, FleetFindings, Severity};
 use crate::exporter::snapshot::gateway::{Gateway, GatewayState, Platform, PlatformState, Supervisor};
 use crate::exporter::snapshot::units::{ManagerKind, Unit, UnitState, Units};
-use crate::exporter::snapshot::{FORMAT, Fleet, Identity, Label, Reading, Snapshot, Source, Thresholds};
+use crate::exporter::snapshot::{Fleet, Identity, Label, Reading, Snapshot, Source};
 use crate::system::time::Timestamp;
 
 /// The moment of all samples.
@@ -47,31 +47,16 @@ pub(super) fn snapshot(name: &str) -> Snapshot {
         timer: Reading::Absent,
         managers: BTreeMap::from([(ManagerKind::User, true)]),
     };
+    let identity = Identity {
+        name: name.to_owned(),
+        user: "uma".to_owned(),
+        profile: "default".to_owned(),
+        source: Source::Local,
+    };
     Snapshot {
-        format: FORMAT,
-        identity: Identity {
-            name: name.to_owned(),
-            user: "uma".to_owned(),
-            profile: "default".to_owned(),
-            source: Source::Local,
-        },
-        taken_at: now(),
-        thresholds: Thresholds::default(),
-        ignored_findings: Vec::new(),
-        collectors: Vec::new(),
         gateway: Reading::Known(Arc::new(gateway)),
-        sessions: Reading::Absent,
-        activity: Reading::Absent,
-        cron: Reading::Absent,
-        credentials: Reading::Absent,
-        inventory: Reading::Absent,
-        home: Reading::Absent,
         units: Reading::Known(Arc::new(Units(vec![unit]))),
-        endpoints: Reading::Absent,
-        exposure: Reading::Absent,
-        guardrails: Reading::Absent,
-        backups: Reading::Absent,
-        logs: Reading::Absent,
+        ..Snapshot::at(now(), identity)
     }
 }
 

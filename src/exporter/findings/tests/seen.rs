@@ -15,7 +15,7 @@ use crate::exporter::snapshot::home::Home;
 use crate::exporter::snapshot::inventory::{Inventory, MemoryFile, Update};
 use crate::exporter::snapshot::tailscale::{Tailscale, TailscaleState};
 use crate::exporter::snapshot::units::{Timer, Unit, UnitState, Units};
-use crate::exporter::snapshot::{FORMAT, Fleet, Identity, Problem, Reading, Tally, Thresholds};
+use crate::exporter::snapshot::{Fleet, Identity, Problem, Reading, Tally};
 use crate::system::time::Timestamp;
 use Reading::{Absent, Known};
 
@@ -42,32 +42,13 @@ pub(super) fn label(text: &str) -> Label {
 
 /// A fleet of one instance of which nothing is known but what `change` says.
 pub(super) fn fleet(change: impl FnOnce(&mut Snapshot)) -> Fleet {
-    let mut snapshot = Snapshot {
-        format: FORMAT,
-        identity: Identity {
-            name: "vijay".to_owned(),
-            user: "root".to_owned(),
-            profile: "default".to_owned(),
-            source: Source::Local,
-        },
-        taken_at: now(),
-        thresholds: Thresholds::default(),
-        ignored_findings: Vec::new(),
-        collectors: Vec::new(),
-        gateway: Absent,
-        sessions: Absent,
-        activity: Absent,
-        cron: Absent,
-        credentials: Absent,
-        inventory: Absent,
-        home: Absent,
-        units: Absent,
-        endpoints: Absent,
-        exposure: Absent,
-        guardrails: Absent,
-        backups: Absent,
-        logs: Absent,
+    let identity = Identity {
+        name: "vijay".to_owned(),
+        user: "root".to_owned(),
+        profile: "default".to_owned(),
+        source: Source::Local,
     };
+    let mut snapshot = Snapshot::at(now(), identity);
     change(&mut snapshot);
     Fleet { instances: vec![Arc::new(snapshot)], ..Fleet::at(now()) }
 }

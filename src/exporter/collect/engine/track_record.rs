@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::exporter::snapshot::Problem;
 use crate::system::time::Timestamp;
 
-/// The health of one collector.
+/// The track record of one collector.
 #[derive(Debug, Default)]
-pub(super) struct Health(Mutex<State>);
+pub(super) struct TrackRecord(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -17,7 +17,7 @@ struct State {
     failing_since: Option<Timestamp>,
 }
 
-impl Health {
+impl TrackRecord {
     /// Notes how a look went, and answers with the moment since which there have been problems at every look. Says so in
     /// the log when the collector begins to fail, fails for another reason, or recovers: what changes and not what stays.
     pub(super) fn note(
@@ -66,15 +66,15 @@ mod tests {
 
     #[test]
     fn it_fails_since_the_first_of_looks_that_all_had_problems() {
-        let health = Health::default();
+        let track_record = TrackRecord::default();
         let problem = |reason| vec![Problem { reason, subject: "a".to_owned() }];
         let (io, timeout) = (problem(Reason::Io), problem(Reason::Timeout));
-        let note = |problems: &[Problem], now| health.note(None, "a", problems, at(now)).map(Timestamp::seconds);
+        let note = |problems: &[Problem], now| track_record.note(None, "a", problems, at(now)).map(Timestamp::seconds);
         assert_eq!(note(&[], 1.0), None);
-        assert_eq!(health.failing_since_or(at(2.0)), at(2.0), "not answered yet, and nothing was wrong before");
+        assert_eq!(track_record.failing_since_or(at(2.0)), at(2.0), "not answered yet, and nothing was wrong before");
         assert_eq!(note(&io, 2.0), Some(2.0));
         assert_eq!(note(&timeout, 3.0), Some(2.0), "for another reason");
-        assert_eq!(health.failing_since_or(at(4.0)), at(2.0));
+        assert_eq!(track_record.failing_since_or(at(4.0)), at(2.0));
         assert_eq!(note(&[], 4.0), None);
         assert_eq!(note(&io, 5.0), Some(5.0));
         assert_eq!(note(&io, 1.0), Some(1.0), "the clock was set back");
