@@ -8,9 +8,9 @@ use hermes_exporter::exporter::collect::background::Background;
 use hermes_exporter::exporter::collect::engine::Crew;
 use hermes_exporter::exporter::config::Config;
 use hermes_exporter::exporter::expose::metrics::Exposition;
-use hermes_exporter::exporter::expose::text::Format;
 use hermes_exporter::exporter::snapshot::Reading;
 use hermes_exporter::system::git;
+use hermes_exporter::web::metrics_text::Format;
 
 use crate::homes::{MADE_AT, look};
 

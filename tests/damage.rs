@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use hermes_exporter::exporter::expose::metrics::Exposition;
-use hermes_exporter::exporter::expose::text::Format;
 use hermes_exporter::exporter::snapshot::gateway::GatewayState;
 use hermes_exporter::exporter::snapshot::{Label, Problem, Reading, Reason, Snapshot};
+use hermes_exporter::web::metrics_text::Format;
 use rusqlite::Connection;
 
 use crate::homes::{Homes, look, of, problems};

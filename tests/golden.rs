@@ -7,9 +7,9 @@ use hermes_exporter::exporter::expose::check::looks::Looks;
 use hermes_exporter::exporter::expose::family::ExporterFacts;
 use hermes_exporter::exporter::expose::findings::body;
 use hermes_exporter::exporter::expose::metrics::Exposition;
-use hermes_exporter::exporter::expose::text::Format;
 use hermes_exporter::exporter::expose::{check, families};
 use hermes_exporter::exporter::findings::FleetFindings;
+use hermes_exporter::web::metrics_text::Format;
 
 use crate::homes::Homes;
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use hermes_exporter::exporter::config::Config;
 use hermes_exporter::exporter::expose::metrics::Exposition;
-use hermes_exporter::exporter::expose::text::Format;
 use hermes_exporter::exporter::snapshot::activity::Activity;
 use hermes_exporter::exporter::snapshot::{Fleet, Label, Reading, Snapshot, Tally};
 use hermes_exporter::system::time::Timestamp;
+use hermes_exporter::web::metrics_text::Format;
 use proptest::prelude::*;
 
 use crate::homes::Homes;

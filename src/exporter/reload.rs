@@ -10,10 +10,10 @@ use arc_swap::ArcSwap;
 
 use super::collect::background::Background;
 use super::collect::engine::Crew;
-use super::collect::problems::display_chain;
 use super::config::{Config, ConfigError};
 use super::discovery::{Discovered, Surroundings, discover};
 use super::expose::family::ServiceFacts;
+use crate::error_chain::display_chain;
 use crate::system::processes;
 use crate::system::time::Timestamp;
 

@@ -29,15 +29,15 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 use super::collect::engine::Selection;
-use super::collect::problems::display_chain;
 use super::collect::{COLLECTORS, Scope, entry};
 use super::expose::family::ExporterFacts;
 use super::expose::findings;
 use super::expose::metrics::{Exposition, Judged};
-use super::expose::text::Format;
 use super::findings::{FleetFindings, Severity};
 use super::reload::Reloader;
 use super::snapshot::Fleet;
+use crate::error_chain::display_chain;
+use crate::web::metrics_text::Format;
 
 /// Encoding more instances than these takes more than a few milliseconds, and must not keep others waiting.
 const ENCODED_AT_ONCE: usize = 32;

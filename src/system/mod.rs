@@ -21,20 +21,33 @@
 //! * [`time`]: moments, in the many spellings they are written in.
 //! * [`users`]: user names, home folders and groups from the passwd and group files.
 
+#[cfg(feature = "exporter")]
 pub mod access;
+#[cfg(feature = "exporter")]
 pub mod control_group;
 pub mod descriptors;
 pub mod files;
+#[cfg(feature = "exporter")]
 pub mod git;
+#[cfg(feature = "exporter")]
 pub mod host_names;
+#[cfg(feature = "exporter")]
 pub mod http;
+#[cfg(feature = "exporter")]
 pub mod log_tail;
+#[cfg(feature = "exporter")]
 pub mod owner;
+#[cfg(feature = "exporter")]
 pub mod privileges;
 pub mod processes;
+#[cfg(feature = "exporter")]
 pub mod s6;
+#[cfg(feature = "exporter")]
 pub mod sockets;
+#[cfg(feature = "exporter")]
 pub mod sqlite;
+#[cfg(feature = "exporter")]
 pub mod systemd;
 pub mod time;
+#[cfg(feature = "exporter")]
 pub mod users;

@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Par
 
 use crate::exporter::collect::COLLECTORS;
 use crate::exporter::findings::Code;
+use crate::logging::{LogLevel, Logging};
 
 /// Watches Hermes agents: reads Hermes homes without touching them and serves what it sees to Prometheus.
 #[derive(Debug, Parser)]
@@ -174,50 +175,6 @@ pub(super) struct DemoArguments {
     /// Listen on this address
     #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10119")]
     pub(super) listen_addresses: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Logging {
-    /// Log nothing less important than this [default: info; for `check`, which says it itself: error]
-    #[arg(id = "log.level", long = "log.level", value_name = "LEVEL", value_enum, global = true)]
-    pub(super) level: Option<LogLevel>,
-    /// The form of the log lines on standard error
-    #[arg(
-        id = "log.format",
-        long = "log.format",
-        value_name = "FORMAT",
-        value_enum,
-        default_value = "logfmt",
-        global = true
-    )]
-    pub(super) format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl From<LogLevel> for tracing::Level {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Error => tracing::Level::ERROR,
-            LogLevel::Warn => tracing::Level::WARN,
-            LogLevel::Info => tracing::Level::INFO,
-            LogLevel::Debug => tracing::Level::DEBUG,
-            LogLevel::Trace => tracing::Level::TRACE,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum LogFormat {
-    Logfmt,
-    Json,
 }
 
 /// `--collector.<name>` and `--no-collector.<name>` for every row of the table of collectors; the last one wins.

@@ -12,14 +12,13 @@ mod run;
 use std::io::Write;
 use std::process::ExitCode;
 
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-
-use super::collect::problems::display_chain;
-use super::config::{ConfigError, nearest};
+use super::config::ConfigError;
 use super::demo::DemoError;
+use crate::config_file::nearest;
+use crate::error_chain::display_chain;
+use crate::logging;
 use crate::web::listen::ListenError;
-use arguments::{Arguments, LogFormat, LogLevel};
+use arguments::Arguments;
 
 /// Bad usage or configuration (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -112,7 +111,7 @@ pub fn main() -> ExitCode {
             return if is_answer { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
         }
     };
-    start_logging(arguments.log_level(), arguments.logging.format);
+    logging::start(arguments.log_level(), arguments.logging.format);
     // To who watches the exit code of a check, 1 is a warning.
     let failure = if arguments.is_check() { ExitCode::from(EXIT_UNKNOWN) } else { ExitCode::FAILURE };
     match run::run(arguments) {
@@ -121,19 +120,5 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "hermes-exporter: {}", display_chain(&error));
             error.exit_code(failure)
         }
-    }
-}
-
-fn start_logging(level: LogLevel, format: LogFormat) {
-    let level = tracing_subscriber::filter::LevelFilter::from_level(level.into());
-    let registry = tracing_subscriber::registry().with(level);
-    let stderr = std::io::stderr;
-    match format {
-        LogFormat::Logfmt => {
-            registry.with(tracing_logfmt::builder().with_target(false).layer().with_writer(stderr)).init();
-        }
-        LogFormat::Json => registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false).with_writer(stderr))
-            .init(),
     }
 }

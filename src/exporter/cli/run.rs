@@ -21,13 +21,13 @@ use crate::exporter::discovery::{self, Surroundings};
 use crate::exporter::expose::family::ExporterFacts;
 use crate::exporter::expose::metrics::Exposition;
 use crate::exporter::expose::runbooks;
-use crate::exporter::expose::text::Format;
 use crate::exporter::findings::Code;
 use crate::exporter::reload::{ConfigSource, Loader, Reloader};
 use crate::exporter::serve;
 use crate::exporter::snapshot::Fleet;
 use crate::system::descriptors;
 use crate::system::users::PASSWD;
+use crate::web::metrics_text::Format;
 use crate::web::{lifetime, listen};
 
 /// Threads for collectors; more than the engine ever runs at once, unless some of them hang.

@@ -138,7 +138,10 @@ impl Follower {
             Ok(Some(stretched)) => stretched,
             Ok(None) => return ControlFlow::Continue(()),
             Err(error) => {
-                tracing::debug!(error = super::problems::display_chain(&error), "the messages could not be followed");
+                tracing::debug!(
+                    error = crate::error_chain::display_chain(&error),
+                    "the messages could not be followed"
+                );
                 self.failure = Some(error.reason());
                 return ControlFlow::Continue(());
             }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::problems::display_chain;
+use crate::error_chain::display_chain;
 use crate::system::owner::Owner;
 
 /// A piece of work that takes longer hangs, and another thread goes on with the rest.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::error_chain::display_chain;
 use crate::exporter::snapshot::{Problem, Reading, Reason};
 use crate::system::files::FileError;
 use crate::system::git::GitError;
@@ -183,16 +184,4 @@ impl Problems {
         self.0.sort();
         self.0
     }
-}
-
-/// An error and all its sources on one line.
-pub fn display_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

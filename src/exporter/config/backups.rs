@@ -7,9 +7,7 @@ use glob::Pattern;
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::error::ConfigError;
-use super::raw::RawDuration;
-use super::validate::Check;
+use crate::config_file::{Check, ConfigError, RawDuration};
 use crate::exporter::backup::{Artifacts, Backup, Changes, MOST_BACKUPS, MaxAge};
 use crate::system::git;
 

@@ -8,9 +8,8 @@ use http::Uri;
 use http::uri::Authority;
 use serde_saphyr::Spanned;
 
-use super::error::ConfigError;
 use super::raw::{RawEndpoint, RawStatus};
-use super::validate::Check;
+use crate::config_file::{Check, ConfigError};
 use crate::exporter::endpoint::{Endpoint, MOST_ENDPOINTS, Scheme, Url};
 use crate::exporter::snapshot::endpoints::EndpointKind;
 

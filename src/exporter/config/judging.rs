@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_saphyr::Spanned;
 
-use super::error::{ConfigError, nearest};
-use super::raw::{RawDuration, RawThresholds};
-use super::validate::Check;
+use super::raw::RawThresholds;
+use crate::config_file::{Check, ConfigError, RawDuration, nearest};
 use crate::exporter::findings::Code;
 use crate::exporter::snapshot::thresholds::Measure;
 use crate::exporter::snapshot::{Threshold, Thresholds};

@@ -5,7 +5,6 @@
 
 mod backups;
 mod endpoints;
-mod error;
 mod judging;
 mod raw;
 pub mod reference;
@@ -15,13 +14,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use error::ConfigError;
-pub(crate) use error::nearest;
-
 use super::collect::COLLECTORS;
+
 use super::findings::Code;
 use super::instance::Instance;
 use super::snapshot::Thresholds;
+pub use crate::config_file::ConfigError;
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,7 +111,7 @@ mod tests {
         };
         for path in files("valid") {
             if let Err(error) = Config::from_file(&path) {
-                panic!("{}: {}", path.display(), super::super::collect::problems::display_chain(&error));
+                panic!("{}: {}", path.display(), crate::error_chain::display_chain(&error));
             }
         }
         for path in files("invalid") {
@@ -121,7 +119,7 @@ mod tests {
             let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#> ")).collect();
             let name = path.file_name().unwrap().to_str().unwrap();
             let error = Config::from_text(Path::new(name), &text).expect_err(name);
-            assert_eq!(super::super::collect::problems::display_chain(&error), expected.join("\n"), "{name}");
+            assert_eq!(crate::error_chain::display_chain(&error), expected.join("\n"), "{name}");
         }
     }
 

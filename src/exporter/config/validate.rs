@@ -1,14 +1,14 @@
 //! From what was typed to what is valid: everything that types alone do not check.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Spanned;
 
-use super::error::{ConfigError, nearest};
-use super::raw::{RawCollector, RawConfig, RawDuration, RawInstance, RawUnit};
+use super::raw::{RawCollector, RawConfig, RawInstance, RawUnit};
 use super::{CollectorSettings, Config, MachineSettings, default_collectors};
+use crate::config_file::{Check, ConfigError, LONGEST_NAME};
 use crate::exporter::collect::{COLLECTORS, entry};
 use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec, generated_units};
 use crate::exporter::snapshot::units::ManagerKind;
@@ -17,17 +17,11 @@ use crate::system::host_names::is_ssh_host;
 use crate::system::processes::is_supervised_by_s6;
 use crate::system::systemd;
 
-/// The longest name of an instance.
-const LONGEST_NAME: usize = 64;
-
-/// The longest duration that anything may have: a year.
-const LONGEST_DURATION: Duration = Duration::from_secs(31_557_600);
-
 /// The shortest time after which a collector is given up on.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
 pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigError> {
-    let check = Check { path };
+    let check = Check::of(path);
     let thresholds = check.thresholds(&raw.thresholds, Thresholds::default())?;
     let ignored_findings = check.ignored_findings(&raw.ignored_findings)?;
     let env_keys = check.env_keys(raw.env_keys.as_deref())?;
@@ -81,72 +75,9 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
     Ok(Config { instances, collectors, machine, ssh_host })
 }
 
-pub(super) struct Check<'a> {
-    path: &'a Path,
-}
-
 impl Check<'_> {
-    pub(super) fn invalid(&self, at: &Location, key: &str, problem: impl Into<String>) -> ConfigError {
-        ConfigError::Invalid {
-            path: self.path.to_owned(),
-            line: at.line().max(1),
-            column: at.column().max(1),
-            key: key.to_owned(),
-            problem: problem.into(),
-        }
-    }
-
-    /// A key that is none of those that there are.
-    pub(super) fn unknown_key(
-        &self,
-        typed: &Spanned<String>,
-        known: impl Iterator<Item = &'static str> + Clone,
-    ) -> ConfigError {
-        ConfigError::UnknownKey {
-            path: self.path.to_owned(),
-            line: typed.referenced.line().max(1),
-            column: typed.referenced.column().max(1),
-            key: typed.value.clone(),
-            nearest: nearest(&typed.value, known.clone()),
-            known: known.map(str::to_owned).collect(),
-        }
-    }
-
-    pub(super) fn name(&self, name: &Spanned<String>, of: &str) -> Result<String, ConfigError> {
-        let fits = |character: char| character.is_alphanumeric() || "_.:@-".contains(character);
-        let value = &name.value;
-        let is_name = !value.is_empty() && !value.starts_with('.') && value.chars().all(fits);
-        if !is_name || value.chars().count() > LONGEST_NAME {
-            let problem = format!(
-                "{value:?} can not name {of}; use up to {LONGEST_NAME} letters, digits and _ . : @ - (not first: .)"
-            );
-            return Err(self.invalid(&name.referenced, "name", problem));
-        }
-        Ok(value.clone())
-    }
-
     fn home(&self, home: &Spanned<String>) -> Result<PathBuf, ConfigError> {
         self.absolute_path(home, "home", "/root/.hermes")
-    }
-
-    /// A path from the root; `example` is one.
-    pub(super) fn absolute_path(
-        &self,
-        typed: &Spanned<String>,
-        key: &str,
-        example: &str,
-    ) -> Result<PathBuf, ConfigError> {
-        let path = PathBuf::from(&typed.value);
-        if !path.is_absolute() || typed.value.contains('\0') {
-            let problem = format!("{:?} is not an absolute path; write it from the root, as in {example}", typed.value);
-            return Err(self.invalid(&typed.referenced, key, problem));
-        }
-        if path.components().any(|part| part == Component::ParentDir) {
-            let problem = format!("{:?} goes up again with `..`; write it as it is", typed.value);
-            return Err(self.invalid(&typed.referenced, key, problem));
-        }
-        // Without trailing slashes and `.` one home has one name.
-        Ok(path.components().collect())
     }
 
     fn user(&self, user: &Spanned<String>) -> Result<String, ConfigError> {
@@ -321,33 +252,5 @@ impl Check<'_> {
             }
         }
         Ok(collectors)
-    }
-
-    pub(super) fn duration(
-        &self,
-        typed: &Spanned<RawDuration>,
-        key: &str,
-        shortest: Duration,
-    ) -> Result<Duration, ConfigError> {
-        self.in_range(typed.value, &typed.referenced, key, shortest)
-    }
-
-    pub(super) fn in_range(
-        &self,
-        RawDuration(duration): RawDuration,
-        at: &Location,
-        key: &str,
-        shortest: Duration,
-    ) -> Result<Duration, ConfigError> {
-        if duration < shortest || duration > LONGEST_DURATION {
-            let problem = format!(
-                "{} is out of range; at least {}, at most {}",
-                humantime::format_duration(duration),
-                humantime::format_duration(shortest),
-                humantime::format_duration(LONGEST_DURATION),
-            );
-            return Err(self.invalid(at, key, problem));
-        }
-        Ok(duration)
     }
 }

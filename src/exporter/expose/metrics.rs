@@ -16,10 +16,10 @@ use prometheus_client::registry::{Registry, Unit};
 use super::families;
 use super::family::{ExporterFacts, Family, Kind, Number, Sink};
 use super::findings;
-use super::text::{Format, TextWriter};
 use crate::exporter::findings::FleetFindings;
 use crate::exporter::snapshot::Fleet;
 use crate::exporter::snapshot::activity::{TURN_BUCKETS, TurnDurations};
+use crate::web::metrics_text::{Format, TextWriter};
 
 /// Of what everything was looked at, so that it can be said what is wrong with it. Where a part was asked for, a part of
 /// what is wrong would be found, and things that only follow from the rest.

@@ -3,7 +3,6 @@
 //! * [`families`]: the table of every metric there is; the code, `docs/metrics.md` and the tests go by it.
 //! * [`family`]: what one of them is.
 //! * [`metrics`]: the exposition, OpenMetrics 1.0 as prometheus-client writes it.
-//! * [`text`]: the same in the older text format 0.0.4, and which of the two a request wants.
 //! * [`reference`]: `docs/metrics.md`, from the table.
 //! * [`page`]: the status page for people; [`runbooks`]: what to do about a finding, as pages.
 //! * [`findings`]: what is wrong, as JSON; [`check`]: the same as a table for people.
@@ -16,4 +15,3 @@ pub mod metrics;
 pub mod page;
 pub mod reference;
 pub mod runbooks;
-pub mod text;

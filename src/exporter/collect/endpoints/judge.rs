@@ -12,8 +12,9 @@
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::super::problems::{Because, display_chain};
+use super::super::problems::Because;
 use super::BodyUse;
+use crate::error_chain::display_chain;
 use crate::exporter::endpoint::Endpoint;
 use crate::exporter::snapshot::endpoints::{Access, EndpointKind, Failure, Probe, Verdict};
 use crate::exporter::snapshot::{Reading, Reason};

@@ -142,7 +142,7 @@ impl Collector for SessionsCollector {
 }
 
 fn reason_of(error: &DatabaseError) -> Reason {
-    tracing::debug!(error = super::problems::display_chain(error), "the store could not be read");
+    tracing::debug!(error = crate::error_chain::display_chain(error), "the store could not be read");
     error.reason()
 }
 

@@ -6,7 +6,8 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
 use super::*;
-use crate::exporter::collect::problems::{Because, display_chain};
+use crate::error_chain::display_chain;
+use crate::exporter::collect::problems::Because;
 use crate::system::git::{self, Place};
 
 pub(super) fn fifo(path: &Path) {
