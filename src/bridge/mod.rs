@@ -1,0 +1,27 @@
+//! The `hermes-alert-bridge` program, in the direction data flows through it:
+//!
+//! ```text
+//! webhook -> store (one transaction) -> 200        store -> card -> render -> deliver -> telegram
+//! ```
+//!
+//! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
+//! * [`config`]: the configuration file, from what was typed to what is valid.
+//! * [`alert`]: what Alertmanager tells, as everything else here sees it; [`webhook`]: reading that from a request.
+//! * [`route`]: which chats an alert is for.
+//! * [`store`]: the one file in which everything is that must not be lost.
+//! * [`card`]: what stands in a chat, what should stand there, and the next step from one to the other.
+//! * [`render`]: from what a card is about to texts that Telegram takes.
+//! * [`telegram`]: the Bot API as the rest of the bridge sees it, and what its errors mean.
+//! * [`deliver`]: bringing chats from what they show to what they should, at the pace that Telegram allows.
+
+pub mod alert;
+pub mod card;
+pub mod cli;
+pub mod config;
+pub mod metrics;
+pub mod reload;
+pub mod render;
+pub mod route;
+pub mod secret;
+pub mod store;
+pub mod telegram;

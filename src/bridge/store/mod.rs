@@ -1,0 +1,193 @@
+//! The store: one SQLite file in which everything is that must not be lost.
+//!
+//! * `writer`: the one thread that writes; what arrives together is committed together, and a commit is on the disk
+//!   before anybody is told of it (WAL, `synchronous = FULL`).
+//! * [`cards`]: cards, their incidents and messages.
+//!
+//! Whoever is waiting for work to do subscribes to [`Store::commits`]. What the rows mean is in `schema.sql`.
+
+pub mod cards;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction};
+use tokio::sync::watch;
+
+use crate::system::time::Timestamp;
+use writer::Writer;
+
+/// The version of `schema.sql`; each change of it needs a step in [`prepare`].
+const SCHEMA_VERSION: i64 = 1;
+
+/// Marks the file as one of ours: "HABr".
+const APPLICATION_ID: i64 = 0x4841_4272;
+
+/// How long another process (`queue drop`) may hold the file.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why something is not stored, or can not be told.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The file can not be opened.
+    #[error("the store {} could not be opened; its folder must be there and be writable", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: Arc<rusqlite::Error>,
+    },
+    /// It is some other program's database.
+    #[error("{} is not a store of hermes-alert-bridge", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer version of this program has written it.
+    #[error("the store {} has version {found}, and this program knows only up to {SCHEMA_VERSION}; use the newer one", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// Another bridge has it.
+    #[error("the store {} is in use by another hermes-alert-bridge", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite refuses.
+    #[error("the store refuses")]
+    Sqlite(#[source] Arc<rusqlite::Error>),
+    /// It was not committed: the disk is full or broken.
+    #[error("the store could not commit")]
+    Commit(#[source] Arc<rusqlite::Error>),
+    /// What stands in it is not what this program writes.
+    #[error("the store has something in it that can not be understood: {0}")]
+    Damaged(String),
+    /// The program is ending.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::Sqlite(Arc::new(error))
+    }
+}
+
+/// The store; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Store {
+    /// Opens the file, or makes it.
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        let cannot = |source| StoreError::Open { path: path.to_owned(), source: Arc::new(source) };
+        let connection = Connection::open(path).map_err(cannot)?;
+        prepare(path, &connection)?;
+        let writer = Writer::start(connection);
+        Ok(Store { inner: Arc::new(Inner { path: path.to_owned(), writer, readers: Mutex::default() }) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Ticks with every commit.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.inner.writer.commits()
+    }
+
+    /// Does `work` in a transaction. What it gives comes back when it is on the disk; on an error nothing of it is.
+    ///
+    /// `work` may share the transaction with others', and must not commit anything itself.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.write(work).await
+    }
+
+    /// Reads what was committed last. Not for use where one must not block.
+    pub fn read_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.reader()?,
+        };
+        let outcome = work(&connection.transaction()?);
+        self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        outcome
+    }
+
+    /// Reads what was committed last.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.read_now(work)).await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn reader(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.inner.path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        Ok(connection)
+    }
+}
+
+/// Settings, and the tables where there are none yet.
+fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let cannot = |source| StoreError::Open { path: path.to_owned(), source: Arc::new(source) };
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (application, version) = (number("application_id").map_err(cannot)?, number("user_version").map_err(cannot)?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(cannot)?;
+    if application != APPLICATION_ID && (application != 0 || tables > 0) {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if version > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version });
+    }
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    if version == 0 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;\n{}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;",
+            include_str!("schema.sql")
+        ))?;
+    }
+    Ok(())
+}
+
+/// A moment as the store has it.
+pub fn milliseconds(moment: Timestamp) -> i64 {
+    (moment.seconds() * 1000.0).round() as i64
+}
+
+/// A moment out of the store.
+pub fn moment(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_seconds(milliseconds as f64 / 1000.0)
+        .ok_or_else(|| StoreError::Damaged(format!("the time {milliseconds}")))
+}

@@ -1,0 +1,3 @@
+//! A Bot API server to test against.
+
+fn main() {}
