@@ -12,9 +12,12 @@
 //! * [`card`]: what stands in a chat, what should stand there, and the next step from one to the other.
 //! * [`render`]: from what a card is about to texts that Telegram takes.
 //! * [`telegram`]: the Bot API as the rest of the bridge sees it, and what its errors mean.
+//! * [`buttons`]: what can be done from a chat; [`notify`]: messages and progress from scripts; [`watchdog`]: heartbeats.
+//! * [`service`]: what all of these work with while serving; [`reload`]: changing the configuration under them.
 //! * [`deliver`]: bringing chats from what they show to what they should, at the pace that Telegram allows.
 
 pub mod alert;
+pub mod buttons;
 pub mod card;
 pub mod cli;
 pub mod config;
@@ -23,5 +26,6 @@ pub mod reload;
 pub mod render;
 pub mod route;
 pub mod secret;
+pub mod service;
 pub mod store;
 pub mod telegram;
