@@ -48,7 +48,7 @@ rows! {
         Alerts => row("hermes_alert_bridge_alerts_total", &["status"], "Alerts in accepted requests, repeats included"),
         /// What each of them meant.
         Changes => row("hermes_alert_bridge_alert_changes_total", &["change"],
-            "What accepted alerts meant: fired, resolved, repeated, late (a firing after its resolve), updated (other annotations), heartbeat, or reopened"),
+            "What accepted alerts meant: fired, resolved, repeated, late (a firing after its resolve), updated (other annotations), heartbeat, reopened (a late firing that was none), or replaced (over without a word, because the series began anew)"),
         /// Alerts that went to the default chat.
         Unrouted => row("hermes_alert_bridge_unrouted_total", &[], "Alerts that no route wanted, and that went to the default chat"),
         /// Alerts that a chat does not want.
