@@ -29,3 +29,4 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod telegram;
+pub mod webhook;

@@ -17,6 +17,9 @@ const LATEST: f64 = 253_402_300_799.0;
 pub struct Timestamp(f64);
 
 impl Timestamp {
+    /// The earliest moment that is one where thousandths of a second are counted.
+    pub const EARLIEST: Timestamp = Timestamp(0.001);
+
     /// The latest moment taken as real.
     pub const LATEST: Timestamp = Timestamp(LATEST);
 
