@@ -17,6 +17,7 @@
 //! * [`deliver`]: bringing chats from what they show to what they should, at the pace that Telegram allows.
 
 pub mod alert;
+pub mod auth;
 pub mod buttons;
 pub mod card;
 pub mod cli;
