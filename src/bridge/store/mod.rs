@@ -9,11 +9,17 @@
 pub mod cards;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
+use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
 
 use crate::system::time::Timestamp;
@@ -27,6 +33,12 @@ const APPLICATION_ID: i64 = 0x4841_4272;
 
 /// How long another process (`queue drop`) may hold the file.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the file of changes that are committed but not yet in the store itself is cut to, in bytes, once they are.
+const LARGEST_LOG: i64 = 16 * 1024 * 1024;
+
+/// In the store are names and addresses of machines: its owner's alone.
+const OWNER_ONLY: u32 = 0o600;
 
 /// Why something is not stored, or can not be told.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,6 +66,15 @@ pub enum StoreError {
         /// Its version.
         found: i64,
     },
+    /// The file that says whose it is can not be used.
+    #[error("the store could not be claimed with {}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
     /// Another bridge has it.
     #[error("the store {} is in use by another hermes-alert-bridge", path.display())]
     InUse {
@@ -69,6 +90,9 @@ pub enum StoreError {
     /// What stands in it is not what this program writes.
     #[error("the store has something in it that can not be understood: {0}")]
     Damaged(String),
+    /// A piece of work has panicked; nothing of it was kept.
+    #[error("a change of the store has failed in a way that it never should")]
+    Panicked,
     /// The program is ending.
     #[error("the store is closed")]
     Closed,
@@ -94,13 +118,30 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the file, or makes it.
+    /// Opens the file, or makes it, for the one bridge that serves from it.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
+        Store::open_with(path, Some(claim(path)?))
+    }
+
+    /// Opens the file, or makes it, beside a bridge that may be serving from it: for a look, or a change by hand.
+    pub fn open_beside(path: &Path) -> Result<Store, StoreError> {
+        Store::open_with(path, None)
+    }
+
+    fn open_with(path: &Path, lock: Option<File>) -> Result<Store, StoreError> {
         let cannot = |source| StoreError::Open { path: path.to_owned(), source: Arc::new(source) };
+        // SQLite takes the mode of the file for those that it puts beside it. Why it can not be made, SQLite says better.
+        let _ = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path);
         let connection = Connection::open(path).map_err(cannot)?;
         prepare(path, &connection)?;
-        let writer = Writer::start(connection);
+        let writer = Writer::start(connection, lock);
         Ok(Store { inner: Arc::new(Inner { path: path.to_owned(), writer, readers: Mutex::default() }) })
+    }
+
+    /// Takes no more changes, and waits until those that were taken are on the disk.
+    pub fn close(&self) {
+        self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.writer.close();
     }
 
     /// Where it is.
@@ -154,6 +195,22 @@ impl Store {
     }
 }
 
+/// Claims the store for this program, for as long as the file is open; the kernel gives it back when the program ends, in
+/// whatever way.
+fn claim(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock_path = PathBuf::from(name);
+    let failed = |source: std::io::Error| StoreError::Lock { path: lock_path.clone(), source: Arc::new(source) };
+    let options = OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(&lock_path);
+    let lock = options.map_err(failed)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
 /// Settings, and the tables where there are none yet.
 fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let cannot = |source| StoreError::Open { path: path.to_owned(), source: Arc::new(source) };
@@ -172,6 +229,7 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", LARGEST_LOG)?;
     if version == 0 {
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;\n{}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;",

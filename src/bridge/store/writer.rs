@@ -2,11 +2,15 @@
 //!
 //! What waits when a transaction is begun, and what arrives while its work is done, goes into it: so the disk is waited
 //! for once for many, and one alone waits for nobody. Each piece of work has a savepoint of its own, so that one that fails
-//! takes nothing with it.
+//! takes nothing with it; not even one that panics.
 
 use std::fmt;
-use std::sync::Arc;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -16,10 +20,13 @@ use super::StoreError;
 /// The most work in one transaction, so that the first one in it does not wait for ever.
 const LARGEST_BATCH: usize = 256;
 
+/// How long work is added to a transaction, for the same reason: a piece of it may be a thousand alerts.
+const LONGEST_BATCH: Duration = Duration::from_millis(20);
+
 /// Something to write, and who waits for it.
 trait Work: Send {
-    /// Does it. `false` where nothing of it is to be kept.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Does it. On an error nothing of it is to be kept.
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
     /// Tells who waits.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -31,11 +38,11 @@ struct Job<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Work for Job<T, F> {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         if let Some(work) = self.work.take() {
             self.outcome = work(connection);
         }
-        self.outcome.is_ok()
+        self.outcome.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -46,23 +53,29 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Work for J
 
 /// The way to the thread that writes.
 pub(super) struct Writer {
-    jobs: Sender<Box<dyn Work>>,
+    /// None once the store is closed.
+    jobs: Mutex<Option<Sender<Box<dyn Work>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     commits: watch::Receiver<u64>,
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Writer").field("commits", &*self.commits.borrow()).finish()
+        formatter.debug_struct("Writer").field("commits", &*self.commits.borrow()).finish_non_exhaustive()
     }
 }
 
 impl Writer {
-    /// Starts the thread. It ends with the last [`Writer`], after what was given to it is written.
-    pub(super) fn start(connection: Connection) -> Writer {
+    /// Starts the thread. It keeps `lock` for as long as it may write.
+    pub(super) fn start(connection: Connection, lock: Option<File>) -> Writer {
         let (jobs, waiting) = channel();
         let (ticks, commits) = watch::channel(0);
-        std::thread::spawn(move || write_all(&connection, &waiting, &ticks));
-        Writer { jobs, commits }
+        let thread = std::thread::spawn(move || {
+            write_all(&connection, &waiting, &ticks);
+            drop(connection);
+            drop(lock);
+        });
+        Writer { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), commits }
     }
 
     pub(super) fn commits(&self) -> watch::Receiver<u64> {
@@ -75,9 +88,29 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (waiting, done) = oneshot::channel();
-        let job = Job { work: Some(work), outcome: Err(StoreError::Closed), waiting };
-        self.jobs.send(Box::new(job)).map_err(|_| StoreError::Closed)?;
+        // What is never overwritten is the outcome of work that has panicked.
+        let job = Job { work: Some(work), outcome: Err(StoreError::Panicked), waiting };
+        match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(jobs) => jobs.send(Box::new(job)).map_err(|_| StoreError::Closed)?,
+            None => return Err(StoreError::Closed),
+        }
         done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Takes no more work, and waits until what was taken is on the disk.
+    pub(super) fn close(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The last one to have the store may be a piece of work, whose thread can not wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -101,15 +134,16 @@ fn write_together(
     done: &mut Vec<Box<dyn Work>>,
 ) -> Result<(), StoreError> {
     let failed = |error| StoreError::Commit(Arc::new(error));
-    let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(failed);
+    let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(failed);
+    let begun = Instant::now();
     let mut next = Some(first);
-    let mut outcome = begun.clone();
     while let Some(mut work) = next {
         if outcome.is_ok() {
-            outcome = write_one(connection, &mut *work).map_err(failed);
+            outcome = write_one(connection, &mut *work);
         }
         done.push(work);
-        next = if done.len() < LARGEST_BATCH { waiting.try_recv().ok() } else { None };
+        let has_room = done.len() < LARGEST_BATCH && begun.elapsed() < LONGEST_BATCH;
+        next = if has_room { waiting.try_recv().ok() } else { None };
     }
     let outcome = outcome.and_then(|()| connection.execute_batch("COMMIT").map_err(failed));
     if outcome.is_err() && !connection.is_autocommit() {
@@ -119,10 +153,20 @@ fn write_together(
     outcome
 }
 
-fn write_one(connection: &Connection, work: &mut dyn Work) -> Result<(), rusqlite::Error> {
-    connection.execute_batch("SAVEPOINT one")?;
-    if !work.run(connection) {
-        connection.execute_batch("ROLLBACK TO one")?;
+/// Does one piece of work. An error is one of the whole transaction; that of the work itself goes to who waits for it.
+fn write_one(connection: &Connection, work: &mut dyn Work) -> Result<(), StoreError> {
+    let failed = |error| StoreError::Commit(Arc::new(error));
+    connection.execute_batch("SAVEPOINT one").map_err(failed)?;
+    // The statements of work that panics are finished when it is unwound, and the savepoint takes back what they did.
+    let outcome = catch_unwind(AssertUnwindSafe(|| work.run(connection))).unwrap_or(Err(StoreError::Panicked));
+    // On a full or broken disk SQLite takes back the whole transaction, with what others have done in it.
+    match outcome {
+        Err(StoreError::Sqlite(source)) if connection.is_autocommit() => return Err(StoreError::Commit(source)),
+        Err(_) => connection.execute_batch("ROLLBACK TO one").map_err(failed)?,
+        Ok(()) => {}
     }
-    connection.execute_batch("RELEASE one")
+    connection.execute_batch("RELEASE one").map_err(failed)
 }
+
+#[cfg(test)]
+mod tests;
