@@ -7,12 +7,14 @@
 //! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
 //! * [`config`]: the configuration file, from what was typed to what is valid.
 //! * [`alert`]: what Alertmanager tells, as everything else here sees it; [`webhook`]: reading that from a request.
+//! * [`intake`]: the requests themselves, from who may make them ([`auth`]) to the answer.
 //! * [`route`]: which chats an alert is for.
 //! * [`store`]: the one file in which everything is that must not be lost.
 //! * [`card`]: what stands in a chat, what should stand there, and the next step from one to the other.
 //! * [`render`]: from what a card is about to texts that Telegram takes.
 //! * [`telegram`]: the Bot API as the rest of the bridge sees it, and what its errors mean.
 //! * [`buttons`]: what can be done from a chat; [`notify`]: messages and progress from scripts; [`watchdog`]: heartbeats.
+//! * [`housekeeping`]: what time alone changes, and what is deleted when it is old.
 //! * [`service`]: what all of these work with while serving; [`reload`]: changing the configuration under them.
 //! * [`deliver`]: bringing chats from what they show to what they should, at the pace that Telegram allows.
 
@@ -22,6 +24,8 @@ pub mod buttons;
 pub mod card;
 pub mod cli;
 pub mod config;
+pub mod housekeeping;
+pub mod intake;
 pub mod metrics;
 pub mod reload;
 pub mod render;

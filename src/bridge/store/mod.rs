@@ -3,10 +3,16 @@
 //! * `writer`: the one thread that writes; what arrives together is committed together, and a commit is on the disk
 //!   before anybody is told of it (WAL, `synchronous = FULL`).
 //! * [`cards`]: cards, their incidents and messages.
+//! * [`intake`]: what an accepted notification changes.
+//! * [`notices`]: what the bridge itself has to say, and refused requests.
+//! * [`sweeps`]: what time alone changes, and what is deleted.
 //!
 //! Whoever is waiting for work to do subscribes to [`Store::commits`]. What the rows mean is in `schema.sql`.
 
 pub mod cards;
+pub mod intake;
+pub mod notices;
+pub mod sweeps;
 mod writer;
 
 #[cfg(test)]
