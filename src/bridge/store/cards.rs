@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{StoreError, milliseconds, moment};
-use crate::bridge::alert::Status;
+use crate::bridge::alert::{Severity, Status};
 use crate::bridge::card::{
     Acknowledgement, Card, CardId, Content, Diverted, Incident, IncidentId, Level, Member, Part, Silence, Told,
     Urgency, next_step,
@@ -78,14 +78,49 @@ pub fn cards_of(connection: &Connection, incident: IncidentId) -> Result<Vec<Car
 /// Puts a card where it belongs in the order of its chat, by what is to be done for it; to be called after each change of
 /// what [`next_step`] looks at.
 pub fn order(connection: &Connection, card: CardId) -> Result<(), StoreError> {
-    let urgency = match load(connection, card)? {
-        Some(card) => next_step(&card).map(|(_, urgency)| urgency),
-        None => return Ok(()),
+    let urgency = match urgency_of_incidents(connection, card)? {
+        Some(urgency) => urgency,
+        None => match load(connection, card)? {
+            Some(card) => next_step(&card).map(|(_, urgency)| urgency),
+            None => return Ok(()),
+        },
     };
     connection
         .prepare_cached("UPDATE card SET urgency = ?2 WHERE id = ?1")?
         .execute(params![card.0, urgency.map(rank)])?;
     Ok(())
+}
+
+/// What [`next_step`] says of a card with incidents, without reading thousands of alerts each time that one of them is
+/// over; `None` where it is no such card.
+fn urgency_of_incidents(connection: &Connection, card: CardId) -> Result<Option<Option<Urgency>>, StoreError> {
+    let mut find = connection.prepare_cached("SELECT desired, sent FROM card WHERE id = ?1 AND kind = 'incidents'")?;
+    let found = find.query_row([card.0], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))).optional()?;
+    let Some((desired, sent)) = found else {
+        return Ok(None);
+    };
+    if sent > 0 {
+        let is_over = connection
+            .prepare_cached(
+                "SELECT 1 FROM card_incident JOIN incident ON incident.id = incident
+                 WHERE card = ?1 AND told = 'firing' AND status = 'resolved' LIMIT 1",
+            )?
+            .exists([card.0])?;
+        let changed = (desired > sent).then_some(Urgency::Changed);
+        return Ok(Some(if is_over { Some(Urgency::Resolved) } else { changed }));
+    }
+    let mut severities = connection.prepare_cached(
+        "SELECT alert ->> '$.labels.severity' FROM card_incident JOIN incident ON incident.id = incident
+         WHERE card = ?1 AND status = 'firing'",
+    )?;
+    let mut rows = severities.query([card.0])?;
+    while let Some(row) = rows.next()? {
+        let label: Option<String> = row.get(0)?;
+        if Severity::of_label(label.as_deref().unwrap_or_default()) == Severity::Critical {
+            return Ok(Some(Some(Urgency::Critical)));
+        }
+    }
+    Ok(Some(Some(Urgency::New)))
 }
 
 fn rank(urgency: Urgency) -> i64 {
@@ -207,4 +242,67 @@ fn parts(connection: &Connection, card: CardId) -> Result<Vec<Part>, StoreError>
 
 fn damaged(error: serde_json::Error) -> StoreError {
     StoreError::Damaged(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::store::Store;
+
+    #[tokio::test]
+    async fn the_order_is_by_the_next_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("bridge.db")).unwrap();
+        let work = |connection: &Connection| {
+            let mut seen = std::collections::BTreeSet::new();
+            let alert = |severity: &str| {
+                format!(
+                    r#"{{"fingerprint":"","status":"firing","starts_at":1.0,"ends_at":null,
+                        "labels":{{{severity}}},"annotations":{{}},"generator_url":""}}"#
+                )
+            };
+            let severities = ["", r#""severity":"page""#, r#""severity":"info""#];
+            let mut incidents = Vec::new();
+            for (number, severity) in severities.iter().enumerate() {
+                for status in ["firing", "resolved"] {
+                    connection.execute(
+                        "INSERT INTO incident (fingerprint, starts_at, status, alert, receiver, external_url,
+                             first_received, last_received) VALUES (?1, 1, ?2, ?3, '', '', 1, 1)",
+                        params![format!("{number} {status}"), status, alert(severity)],
+                    )?;
+                    incidents.push(IncidentId(connection.last_insert_rowid()));
+                }
+            }
+            // Any two of these incidents, told in any way, on a card that is new, shown as it is, or behind.
+            for (first, second) in incidents.iter().flat_map(|one| incidents.iter().map(move |other| (*one, *other))) {
+                let members = if first == second { vec![first] } else { vec![first, second] };
+                let card = create(connection, &ChatName::from("root"), &members, Timestamp::LATEST)?;
+                for (desired, sent) in [(1, 0), (3, 0), (2, 2), (3, 2)] {
+                    for (told_first, told_second) in
+                        [("nothing", "firing"), ("firing", "resolved"), ("resolved", "nothing"), ("firing", "firing")]
+                    {
+                        connection.execute(
+                            "UPDATE card SET desired = ?2, sent = ?3 WHERE id = ?1",
+                            params![card.0, desired, sent],
+                        )?;
+                        connection.execute(
+                            "UPDATE card_incident SET told = iif(incident = ?2, ?3, ?4) WHERE card = ?1",
+                            params![card.0, first.0, told_first, told_second],
+                        )?;
+                        order(connection, card)?;
+                        let stored: Option<i64> =
+                            connection
+                                .query_row("SELECT urgency FROM card WHERE id = ?1", [card.0], |row| row.get(0))?;
+                        let step = load(connection, card)?.as_ref().and_then(next_step);
+                        assert_eq!(stored, step.map(|(_, urgency)| rank(urgency)));
+                        seen.insert(stored);
+                    }
+                }
+            }
+            // All of them, and nothing to do, have come up.
+            assert_eq!(seen.len(), Urgency::ALL.len() + 1);
+            Ok(())
+        };
+        store.write(work).await.unwrap();
+    }
 }
