@@ -79,8 +79,9 @@ pub(super) fn of(card: &Card, view: &View) -> Document {
 fn head(view: &View) -> String {
     let counts = &view.counts;
     format!(
-        "{} alerts: {} firing ({} critical, {} warning, {} info; {} acknowledged, {} silenced), {} resolved\n",
+        "{} {}: {} firing ({} critical, {} warning, {} info; {} acknowledged, {} silenced), {} resolved\n",
         counts.total,
+        if counts.total == 1 { "alert" } else { "alerts" },
         counts.firing,
         counts.critical,
         counts.warning,

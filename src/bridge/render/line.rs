@@ -25,6 +25,12 @@ pub(super) fn of(view: &View) -> String {
             Some(lasted) => format!("after {lasted}"),
             None => format!("since {}", alert.since.short),
         };
+        let when = match (&alert.acknowledged, &alert.silenced) {
+            (_, Some(silenced)) => format!("{when}, silenced by {} until {}", silenced.by, silenced.until.short),
+            (Some(taken), None) if alert.until.is_none() => format!("{when}, {} has it", taken.by),
+            _ => when,
+        };
+        let when = clean::line_up_to(&when, LONGEST_LINE / 3);
         // The summary may be long; what comes after it should be there all the same.
         let head = joined(&[alert.word, alert.instance.as_deref().unwrap_or_default(), &alert.name], " · ");
         let room = LONGEST_LINE.saturating_sub(clean::units_of(&head) + clean::units_of(&when) + 10);

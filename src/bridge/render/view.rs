@@ -1,6 +1,6 @@
 //! What a template is given: everything that can be said of a card, neutralised, in the words and times of its chat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -57,6 +57,8 @@ pub(super) struct View {
     pub(super) names: Vec<Named>,
     /// The labels that all alerts have alike.
     pub(super) common_labels: Labels,
+    /// What else several alerts have alike, and what is therefore said once.
+    pub(super) common: Common,
     /// How many of the alerts are not listed, because they are in the document.
     pub(super) more: usize,
     /// In announcements: how many of the card's other alerts fire, in words; and the mark of the worst.
@@ -90,6 +92,14 @@ pub(super) struct Counts {
     pub(super) resolved: usize,
 }
 
+/// What all of several alerts have alike.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(super) struct Common {
+    pub(super) summary: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) runbook: Option<String>,
+}
+
 /// How many alerts have a name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Named {
@@ -118,6 +128,8 @@ pub(super) struct AlertView {
     pub(super) word: &'static str,
     pub(super) name: String,
     pub(super) instance: Option<String>,
+    /// What tells it from the others on its card.
+    pub(super) title: String,
     pub(super) summary: String,
     /// Empty where it says the same as the summary.
     pub(super) description: String,
@@ -164,6 +176,9 @@ pub(super) struct MessageView {
 pub(super) struct ProgressView {
     pub(super) title: String,
     pub(super) steps: Vec<StepView>,
+    /// How many steps are done or were not needed, and how many there are.
+    pub(super) done: usize,
+    pub(super) total: usize,
     pub(super) outcome: Option<StepState>,
     /// The step that has failed.
     pub(super) failed: Option<StepView>,
@@ -233,6 +248,7 @@ impl View {
             name: None,
             names: Vec::new(),
             common_labels: Labels::new(),
+            common: Common::default(),
             more: 0,
             still_firing: String::new(),
             still_firing_mark: "",
@@ -251,25 +267,50 @@ impl View {
         let mut alerts: Vec<_> = incidents.into_iter().map(|incident| AlertView::of(incident, setting)).collect();
         alerts.sort_by_key(|alert| (alert.state, std::cmp::Reverse(alert.severity)));
         let common_labels = common_labels(&alerts);
-        if let [_, _, ..] = alerts.as_slice() {
+        if alerts.len() > 1 {
             for alert in &mut alerts {
                 alert.details = alert.details(|name| common_labels.contains_key(name));
             }
         }
         let counts = Counts::of(&alerts);
-        let mut instances: Vec<&str> = Vec::new();
-        for instance in alerts.iter().filter_map(|alert| alert.instance.as_deref()) {
-            if !instances.contains(&instance) && instances.len() < 100 {
-                instances.push(instance);
-            }
-        }
-        let is_one_instance = instances.len() == 1 && alerts.iter().all(|alert| alert.instance.is_some());
+        let mut instances: Vec<String> = alerts.iter().filter_map(|alert| alert.instance.clone()).collect();
+        let is_everywhere = instances.len() == alerts.len();
+        // In the order of the alerts, which is that of their urgency.
+        let mut seen = BTreeSet::new();
+        instances.retain(|instance| seen.insert(instance.clone()));
+        let is_one_instance = instances.len() == 1 && is_everywhere;
         let instance = match instances.as_slice() {
             [] => None,
             [_] | [_, _] | [_, _, _] => Some(clean::cut(&instances.join(", "), LONGEST_LABEL)),
             many => Some(format!("{} instances", many.len())),
         };
         let names = names(&alerts);
+        let common = match alerts.as_slice() {
+            [first, others @ ..] if !others.is_empty() => {
+                let if_same = |of: fn(&AlertView) -> Option<&str>| {
+                    let text = of(first).filter(|text| others.iter().all(|other| of(other) == Some(text)));
+                    text.filter(|text| !text.is_empty()).map(str::to_owned)
+                };
+                Common {
+                    summary: if_same(|alert| Some(&alert.summary)),
+                    description: if_same(|alert| Some(&alert.description)),
+                    runbook: if_same(|alert| alert.links.runbook.as_deref()),
+                }
+            }
+            _ => Common::default(),
+        };
+        let is_several = alerts.len() > 1;
+        for alert in &mut alerts {
+            let instance = alert.instance.clone().filter(|_| !is_one_instance);
+            let name = (names.len() > 1).then(|| alert.name.clone());
+            alert.title = [instance, name].into_iter().flatten().collect::<Vec<_>>().join(" · ");
+            if alert.title.is_empty() && is_several {
+                alert.title = std::mem::take(&mut alert.details).join(" · ");
+            }
+            if alert.title.is_empty() {
+                alert.title.clone_from(&alert.name);
+            }
+        }
         View {
             mark: alerts.first().map_or("✅", |alert| alert.mark),
             count_words: counts.words(),
@@ -282,6 +323,7 @@ impl View {
             },
             names,
             common_labels,
+            common,
             alerts,
             ..View::empty(card, setting, "")
         }
@@ -314,6 +356,8 @@ impl View {
             progress: Some(ProgressView {
                 title: clean::line_up_to(&progress.title, LONGEST_LABEL),
                 failed: steps.iter().find(|step| step.state == StepState::Failed).cloned(),
+                done: steps.iter().filter(|step| matches!(step.state, StepState::Done | StepState::Skipped)).count(),
+                total: steps.len(),
                 steps,
                 outcome: progress.outcome,
                 began: setting.clock.moment(progress.began),
@@ -334,6 +378,7 @@ impl View {
             alert.summary = clean::cut(&alert.summary, units);
             alert.description = clean::cut(&alert.description, units);
         }
+        view.common = Common::default();
         if let Some(message) = &mut view.message {
             message.text = clean::cut(&message.text, units);
         }
@@ -377,7 +422,8 @@ impl Counts {
 
     /// How many fire, in words.
     pub(super) fn words(&self) -> String {
-        let words = [(self.critical, "critical"), (self.warning, "warning"), (self.info, "info")];
+        let warnings = if self.warning == 1 { "warning" } else { "warnings" };
+        let words = [(self.critical, "critical"), (self.warning, warnings), (self.info, "info")];
         let words = words.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
         words.collect::<Vec<_>>().join(", ")
     }
@@ -457,6 +503,7 @@ impl AlertView {
             },
             name: name.cloned().unwrap_or_else(|| "Alert without a name".to_owned()),
             instance: instance_of(alert.instance().as_deref()),
+            title: String::new(),
             is_long: clean::units_of(&description) > 400,
             summary,
             description,
