@@ -34,10 +34,7 @@ pub(super) fn of(card: &Card, view: &View) -> Document {
                     text.push_str(&format!("  silenced: until {} by {}\n", silenced.until.full, silenced.by));
                 }
                 // As they came: what is cut in messages is whole here.
-                let incident = members.iter().map(|member| &member.incident).find(|incident| {
-                    incident.alert.fingerprint == alert.fingerprint
-                        && incident.alert.starts_at.seconds() as i64 == alert.since.unix
-                });
+                let incident = members.get(alert.position).map(|member| &member.incident);
                 match incident {
                     Some(incident) => {
                         pairs(&mut text, "annotation", &incident.alert.annotations);

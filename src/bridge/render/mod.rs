@@ -201,15 +201,12 @@ impl Renderer {
     /// A card of more than can be told in messages: one message, and a file.
     fn summary(&self, card: &Card, view: &View, template_problem: Option<String>) -> Rendered {
         let document = Some(document::of(card, view));
-        let which = if view.alerts.len() == 1 { Shipped::Alert } else { Shipped::Summary };
-        let parts = [(30, 90), (20, 80), (10, 60), (5, 40), (1, 700), (1, 200), (0, 0)].into_iter().find_map(
-            |(alerts, units)| {
-                let is_fitting = (which == Shipped::Alert) == (alerts == 1);
-                let short = View { has_document: true, ..view.shortened(alerts, units) };
-                is_fitting.then(|| split::split(&self.made(which, &short))).filter(|parts| parts.len() == 1)
-            },
-        );
-        rendered(parts.unwrap_or_else(|| bare(view)), view, document, template_problem)
+        let (which, sizes): (_, &[_]) = match view.alerts.as_slice() {
+            [_] => (Shipped::Alert, &[(1, 700), (1, 200), (1, 40)]),
+            _ => (Shipped::Summary, &[(20, 90), (15, 80), (10, 60), (5, 40), (0, 0)]),
+        };
+        let parts = self.shortened(which, View { has_document: true, ..view.clone() }, sizes, 1);
+        rendered(parts, view, document, template_problem)
     }
 
     /// A card of something else than alerts.
@@ -218,19 +215,26 @@ impl Renderer {
             return rendered(parts, view, None, None);
         }
         let document = Some(document::of(card, view));
-        let parts = [40, 10]
-            .into_iter()
-            .find_map(|steps| in_parts(&self.made(which, &View { has_document: true, ..view.shortened(steps, 3000) })));
-        rendered(parts.unwrap_or_else(|| bare(view)), view, document, None)
+        let short = View { has_document: true, ..view.clone() };
+        rendered(self.shortened(which, short, &[(40, 3000), (10, 1000)], MOST_PARTS), view, document, None)
     }
 
     /// A message that is never more than one.
     fn in_one(&self, which: Shipped, view: View) -> Rendered {
-        let parts = [20, 8, 1].into_iter().find_map(|alerts| {
-            let short = view.shortened(alerts, 200);
-            Some(split::split(&self.made(which, &short))).filter(|parts| parts.len() == 1)
-        });
-        rendered(parts.unwrap_or_else(|| bare(&view)), &view, None, None)
+        let parts = self.shortened(which, view.clone(), &[(20, 200), (8, 200), (1, 200)], 1);
+        rendered(parts, &view, None, None)
+    }
+
+    /// With as many alerts or steps, and as long texts, as there is room for; the sizes that are tried become smaller.
+    fn shortened(&self, which: Shipped, mut view: View, sizes: &[(usize, usize)], most_parts: usize) -> Vec<Markup> {
+        for (alerts, units) in sizes {
+            view.shorten(*alerts, *units);
+            let parts = split::split(&self.made(which, &view));
+            if (1..=most_parts).contains(&parts.len()) {
+                return parts;
+            }
+        }
+        vec![Markup { text: line::of(&view), spans: Vec::new() }]
     }
 
     /// By a shipped template. They are tested to work; should one not, there is still the line.
@@ -255,10 +259,6 @@ fn in_parts(markup: &Markup) -> Option<Vec<Markup>> {
     // Not even cut if it is far too long.
     let parts = (markup.units() <= (MOST_PARTS + 1) * LONGEST_TEXT).then(|| split::split(markup))?;
     (1..=MOST_PARTS).contains(&parts.len()).then_some(parts)
-}
-
-fn bare(view: &View) -> Vec<Markup> {
-    vec![Markup { text: line::of(view), spans: Vec::new() }]
 }
 
 fn rendered(parts: Vec<Markup>, view: &View, document: Option<Document>, template_problem: Option<String>) -> Rendered {

@@ -384,6 +384,18 @@ fn times_are_those_of_the_chat() {
 }
 
 #[test]
+fn there_is_one_way_to_silence() {
+    let mut renderer = renderer();
+    let has_link =
+        |renderer: &Renderer| renderer.card(&card_of(&[gateway_down()]), now()).parts[0].html.contains(">Silence</a>");
+    assert!(has_link(&renderer));
+    for manner in renderer.chats.values_mut() {
+        manner.has_buttons = true;
+    }
+    assert!(!has_link(&renderer));
+}
+
+#[test]
 fn nothing_on_a_card_that_fires_grows_old() {
     let card = acknowledged(card_of(&[gateway_down(), backup_stale("bheem", "09:40:00")]), 1);
     let renderer = renderer();

@@ -147,6 +147,9 @@ pub(super) struct AlertView {
     pub(super) links: AlertLinks,
     pub(super) receiver: String,
     pub(super) fingerprint: String,
+    /// Its place among the incidents that the view is of.
+    #[serde(skip)]
+    pub(super) position: usize,
 }
 
 /// Who has taken an alert.
@@ -264,7 +267,11 @@ impl View {
         incidents: impl IntoIterator<Item = &'a Incident>,
         setting: &Setting<'_>,
     ) -> View {
-        let mut alerts: Vec<_> = incidents.into_iter().map(|incident| AlertView::of(incident, setting)).collect();
+        let mut alerts: Vec<_> = incidents
+            .into_iter()
+            .enumerate()
+            .map(|(position, incident)| AlertView { position, ..AlertView::of(incident, setting) })
+            .collect();
         alerts.sort_by_key(|alert| (alert.state, std::cmp::Reverse(alert.severity)));
         let common_labels = common_labels(&alerts);
         if alerts.len() > 1 {
@@ -369,27 +376,25 @@ impl View {
         }
     }
 
-    /// With only so many alerts or steps, each with short texts.
-    pub(super) fn shortened(&self, alerts: usize, units: usize) -> View {
-        let mut view = self.clone();
-        view.more = view.alerts.len().saturating_sub(alerts);
-        view.alerts.truncate(alerts);
-        for alert in &mut view.alerts {
+    /// Leaves only so many alerts or steps, each with short texts.
+    pub(super) fn shorten(&mut self, alerts: usize, units: usize) {
+        self.alerts.truncate(alerts);
+        self.more = self.counts.total.saturating_sub(self.alerts.len());
+        for alert in &mut self.alerts {
             alert.summary = clean::cut(&alert.summary, units);
             alert.description = clean::cut(&alert.description, units);
         }
-        view.common = Common::default();
-        if let Some(message) = &mut view.message {
+        self.common = Common::default();
+        if let Some(message) = &mut self.message {
             message.text = clean::cut(&message.text, units);
         }
-        if let Some(progress) = &mut view.progress {
-            progress.earlier = progress.steps.len().saturating_sub(alerts);
-            progress.steps.drain(..progress.earlier);
+        if let Some(progress) = &mut self.progress {
+            progress.steps.drain(..progress.steps.len().saturating_sub(alerts));
+            progress.earlier = progress.total - progress.steps.len();
             for step in &mut progress.steps {
                 step.detail = clean::cut(&step.detail, LONGEST_DETAIL);
             }
         }
-        view
     }
 }
 
@@ -515,6 +520,7 @@ impl AlertView {
             links: links::of(alert, &incident.external_url, setting.links),
             receiver: clean::line_up_to(&incident.receiver, LONGEST_LABEL),
             fingerprint: clean::line_up_to(&alert.fingerprint, LONGEST_LABEL),
+            position: 0,
             details: Vec::new(),
             labels,
             annotations,

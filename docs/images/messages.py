@@ -1,0 +1,122 @@
+"""Draws docs/images/messages.png: what the bridge sends, as a phone shows it.
+
+    python3 docs/images/messages.py [chromium]
+
+The texts are those of tests/golden/bridge, which the program itself has rendered; only the frame around them is made
+here: chats, bubbles, answers, buttons. Chromium has to be there, and a font with emoji (fonts-noto-color-emoji).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+GOLDEN = FOLDER.parent.parent / "tests" / "golden" / "bridge"
+SIZE = (1640, 1196)
+
+FIRING = [["👀 Ack"], ["🔕 1 h", "🔕 4 h", "🔕 24 h"]]
+SILENCED = [["👀 Ack"], ["🔔 Undo silence"]]
+
+# Chats: light or dark, and what is in them: a golden file, when it was sent, and what belongs to it.
+CHATS = [
+    ("root", "light", [
+        ("critical", "13:05", {"buttons": FIRING}),
+        ("acknowledged", "13:05", {"buttons": FIRING[1:], "is_edited": True}),
+        ("silenced", "13:05", {"buttons": SILENCED, "is_edited": True}),
+    ]),
+    ("root", "light", [
+        ("mixed", "13:05", {"buttons": FIRING}),
+        ("resolved", "13:05", {"is_edited": True}),
+        ("announcement", "13:17", {"answers": "resolved"}),
+        ("announcement-of-some", "13:21", {"answers": "mixed"}),
+    ]),
+    ("uma", "dark", [
+        ("progress", "13:02", {"is_edited": True}),
+        ("progress-failed", "13:02", {"is_edited": True}),
+        ("announcement-of-failure", "13:14", {"answers": "progress-failed"}),
+        ("message", "13:28", {}),
+        ("operations", "13:29", {}),
+        ("several-of-one", "13:29", {"buttons": FIRING}),
+    ]),
+    ("uma", "dark", [
+        ("diverted", "13:30", {}),
+        ("many", "13:30", {"document": True}),
+    ]),
+]
+
+STYLE = """
+* { box-sizing: border-box; margin: 0 }
+body { display: flex; gap: 12px; padding: 12px; background: #808a92; font: 15px/1.32 Roboto, "Noto Color Emoji", sans-serif }
+.chat { width: 395px; height: 1172px; overflow: hidden; border-radius: 18px; background: var(--wall); color: var(--ink) }
+.light { --wall: #cfdfc7; --bubble: #fff; --ink: #111; --faint: #8a9aa5; --link: #2678b6; --button: #5b7f55b0; --bar: #fff; --quote: #eef5fb }
+.dark { --wall: #0e1621; --bubble: #182533; --ink: #f2f4f5; --faint: #6d7f8f; --link: #6ab3f3; --button: #22303f; --bar: #17212b; --quote: #1f3143 }
+.bar { background: var(--bar); padding: 9px 16px; font-weight: 500; display: flex; gap: 10px; align-items: center }
+.bar i { width: 32px; height: 32px; border-radius: 50%; background: var(--link); color: #fff; font: 500 15px/32px Roboto; text-align: center }
+.message { margin: 7px 8px 0; width: 352px }
+.bubble { background: var(--bubble); border-radius: 14px; padding: 7px 11px 6px; white-space: pre-wrap; overflow-wrap: break-word }
+.bubble a { color: var(--link); text-decoration: none }
+.bubble time { float: right; font-size: 11.5px; color: var(--faint); margin: 6px 0 0 8px }
+.bubble blockquote, .answer { background: var(--quote); border-left: 3px solid var(--link); border-radius: 5px; padding: 3px 8px; font-size: 14px; margin: 1px 0 }
+.answer { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; margin-bottom: 4px }
+.answer b { color: var(--link); display: block; font-weight: 500 }
+.row { display: flex; gap: 4px; margin-top: 4px }
+.row span { flex: 1; text-align: center; padding: 7px 0; border-radius: 9px; background: var(--button); color: #fff; font-size: 14px; font-weight: 500 }
+.file { display: flex; gap: 10px; align-items: center }
+.file i { width: 42px; height: 42px; border-radius: 50%; background: var(--link); color: #fff; font: 20px/42px Roboto; text-align: center }
+.file small { color: var(--faint); display: block }
+"""
+
+
+def section(name: str, head: str) -> tuple[str, str]:
+    """The first section of a golden file whose head begins so: the rest of its head, and its text."""
+    text = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    found = re.search(rf"^--- {head}([^\n]*)\n(.*?)(?=\n--- |\Z)", text, re.M | re.S)
+    if not found:
+        raise SystemExit(f"{name}.txt has no section {head}")
+    return found[1].strip(), found[2].rstrip("\n")
+
+
+def message(name: str, time: str, *, buttons=(), answers=None, document=False, is_edited=False) -> str:
+    text = section(name, "html ")[1]
+    # A quote is a block; the line breaks around it are not to be seen twice.
+    text = re.sub(r"\n?(<blockquote[^>]*>.*?</blockquote>)\n?", r"\1", text, flags=re.S)
+    answered = ""
+    if answers:
+        first = html.escape(section(answers, "plain ")[1].splitlines()[0])
+        answered = f'<div class="answer"><b>Hermes alerts</b>{first}</div>'
+    when = f"edited {time}" if is_edited else time
+    rows = "".join(f'<div class="row">{"".join(f"<span>{label}</span>" for label in row)}</div>' for row in buttons)
+    drawn = f'<div class="message"><div class="bubble">{answered}{text}<time>{when}</time></div>{rows}</div>'
+    if document:
+        file = section(name, "document ")[0].split()[0]
+        drawn += (f'<div class="message"><div class="bubble"><div class="file"><i>⬇</i><div>{html.escape(file)}'
+                  f"<small>every alert in full</small></div></div><time>{time}</time></div></div>")
+    return drawn
+
+
+def page() -> str:
+    chats = []
+    for name, scheme, messages in CHATS:
+        drawn = "".join(message(golden, time, **more) for golden, time, more in messages)
+        chats.append(f'<div class="chat {scheme}"><div class="bar"><i>{name[0].upper()}</i>{name}</div>{drawn}</div>')
+    return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{"".join(chats)}'
+
+
+def main() -> None:
+    chromium = sys.argv[1] if len(sys.argv) > 1 else "chromium"
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "messages.html"
+        source.write_text(page(), encoding="utf-8")
+        subprocess.run(
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+             f"--window-size={SIZE[0]},{SIZE[1]}", f"--screenshot={FOLDER / 'messages.png'}", source.as_uri()],
+            check=True, capture_output=True, timeout=120)
+
+
+if __name__ == "__main__":
+    main()
