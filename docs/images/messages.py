@@ -8,11 +8,15 @@ here: chats, bubbles, answers, buttons. Chromium has to be there, and a font wit
 
 from __future__ import annotations
 
+import collections
+import functools
 import html
 import re
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -25,6 +29,7 @@ SILENCED = [["👀 Ack"], ["🔔 Undo silence"]]
 # Chats: light or dark, and what is in them: a golden file, when it was sent, and what belongs to it.
 CHATS = [
     ("root", "light", [
+        ("warning", "13:01", {}),
         ("critical", "13:05", {"buttons": FIRING}),
         ("acknowledged", "13:05", {"buttons": FIRING[1:], "is_edited": True}),
         ("silenced", "13:05", {"buttons": SILENCED, "is_edited": True}),
@@ -46,6 +51,7 @@ CHATS = [
     ("uma", "dark", [
         ("diverted", "13:30", {}),
         ("many", "13:30", {"document": True}),
+        ("announcement-of-several", "13:31", {}),
     ]),
 ]
 
@@ -58,7 +64,7 @@ body { display: flex; gap: 12px; padding: 12px; background: #808a92; font: 15px/
 .bar { background: var(--bar); padding: 9px 16px; font-weight: 500; display: flex; gap: 10px; align-items: center }
 .bar i { width: 32px; height: 32px; border-radius: 50%; background: var(--link); color: #fff; font: 500 15px/32px Roboto; text-align: center }
 .message { margin: 7px 8px 0; width: 352px }
-.bubble { background: var(--bubble); border-radius: 14px; padding: 7px 11px 6px; white-space: pre-wrap; overflow-wrap: break-word }
+.bubble { background: var(--bubble); border-radius: 14px; padding: 7px 11px 6px; white-space: pre-wrap; overflow-wrap: break-word; display: flow-root }
 .bubble a { color: var(--link); text-decoration: none }
 .bubble time { float: right; font-size: 11.5px; color: var(--faint); margin: 6px 0 0 8px }
 .bubble blockquote, .answer { background: var(--quote); border-left: 3px solid var(--link); border-radius: 5px; padding: 3px 8px; font-size: 14px; margin: 1px 0 }
@@ -107,15 +113,76 @@ def page() -> str:
     return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{"".join(chats)}'
 
 
+def pixels(png: bytes) -> tuple[int, int, list[bytes]]:
+    """Width, height and RGB pixels of a PNG as Chromium writes it: 8 bit per channel, not interlaced."""
+    width, height, _, kind = struct.unpack(">IIBB", png[16:26])
+    size = {2: 3, 6: 4}[kind]
+    data, at = b"", 8
+    while at < len(png):
+        length, name = struct.unpack(">I4s", png[at:at + 8])
+        data += png[at + 8:at + 8 + length] if name == b"IDAT" else b""
+        at += length + 12
+    raw, stride = zlib.decompress(data), width * size
+    above, found = bytearray(stride), []
+    for row in range(height):
+        start = row * (stride + 1)
+        how, line = raw[start], bytearray(raw[start + 1:start + 1 + stride])
+        for index in range(stride):
+            left = line[index - size] if index >= size else 0
+            up = above[index]
+            if how == 1:
+                line[index] = (line[index] + left) & 255
+            elif how == 2:
+                line[index] = (line[index] + up) & 255
+            elif how == 3:
+                line[index] = (line[index] + (left + up) // 2) & 255
+            elif how == 4:
+                corner = above[index - size] if index >= size else 0
+                guess = left + up - corner
+                near = min((abs(guess - left), 0, left), (abs(guess - up), 1, up), (abs(guess - corner), 2, corner))
+                line[index] = (line[index] + near[2]) & 255
+        found += [bytes(line[index:index + 3]) for index in range(0, stride, size)]
+        above = line
+    return width, height, found
+
+
+def with_few_colours(png: bytes) -> bytes:
+    """The same picture with 256 colours, which is a third of the size."""
+    width, height, found = pixels(png)
+    # Colours that are nearly the same count as one, so that rare but bright ones get a place.
+    counts = collections.Counter(tuple(channel & 0xF0 for channel in colour) for colour in found)
+    exact = collections.Counter(found)
+    palette = [colour for colour, _ in exact.most_common(48)]
+    palette += [bytes(channel | 8 for channel in coarse) for coarse, _ in counts.most_common(256 - len(palette))]
+
+    @functools.cache
+    def nearest(colour: bytes) -> int:
+        return min(range(len(palette)), key=lambda index: sum((a - b) ** 2 for a, b in zip(palette[index], colour)))
+
+    rows = (bytes(map(nearest, found[row * width:(row + 1) * width])) for row in range(height))
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+        (b"PLTE", b"".join(palette)),
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows), 9)),
+        (b"IEND", b""),
+    ]
+    written = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        written += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return written
+
+
 def main() -> None:
     chromium = sys.argv[1] if len(sys.argv) > 1 else "chromium"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "messages.html"
         source.write_text(page(), encoding="utf-8")
+        drawn = Path(folder) / "messages.png"
         subprocess.run(
             [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-             f"--window-size={SIZE[0]},{SIZE[1]}", f"--screenshot={FOLDER / 'messages.png'}", source.as_uri()],
+             f"--window-size={SIZE[0]},{SIZE[1]}", f"--screenshot={drawn}", source.as_uri()],
             check=True, capture_output=True, timeout=120)
+        (FOLDER / "messages.png").write_bytes(with_few_colours(drawn.read_bytes()))
 
 
 if __name__ == "__main__":

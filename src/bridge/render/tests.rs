@@ -282,7 +282,7 @@ fn assert_sound(rendered: &Rendered) {
 #[test]
 fn cards_are_as_they_were_looked_at() {
     use StepState::*;
-    let renderer = renderer();
+    let mut renderer = renderer();
     let down = card_of(&[gateway_down()]);
     let running = [
         ("Stop the gateway", Done, ""),
@@ -361,6 +361,8 @@ fn cards_are_as_they_were_looked_at() {
         ("progress-done", progress(&running.map(|(name, _, detail)| (name, Done, detail)), Some(Done))),
         ("progress-long", progress(&long, None)),
     ] {
+        // Most are as they are in a chat with buttons.
+        renderer.chats.values_mut().for_each(|manner| manner.has_buttons = name != "warning");
         assert_golden(name, &renderer.card(&card, now()));
     }
     for (name, card) in [
@@ -470,6 +472,17 @@ fn a_template_of_ones_own_is_used() {
         "{}",
         rendered.parts[0].html
     );
+}
+
+#[test]
+fn the_template_in_the_documentation_works() {
+    let text = include_str!("../../../docs/templates.md");
+    let template = text.split("```jinja\n").nth(1).unwrap().split("```").next().unwrap();
+    let (_folder, renderer) = with_template(template);
+    let rendered = renderer.card(&mixed(), now());
+    assert_eq!(rendered.template_problem, None);
+    let plain = &rendered.parts[0].plain;
+    assert!(plain.starts_with("🔴 1 critical, 2 warnings on vijay, bheem\n\n🔴 HermesGatewayDown: The gateway of vijay is down\nsince 13:05\n"), "{plain}");
 }
 
 #[test]
