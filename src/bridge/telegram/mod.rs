@@ -1,10 +1,14 @@
 //! The Bot API as the rest of the bridge sees it: a few calls, and failures by what is to be done about them.
 //!
-//! * `bot`: the calls over the network, by teloxide-core.
-//! * `console`: prints instead of sending, for trying things out.
-//! * `failure`: what an error of the Bot API means.
+//! * [`bot`]: the calls over the network, by teloxide-core.
+//! * [`console`]: prints instead of sending, for trying things out.
+//! * [`failure`]: what an error of the Bot API means.
 //!
 //! Nothing in here decides what is sent, when, or what becomes of a failure.
+
+pub mod bot;
+pub mod console;
+pub mod failure;
 
 use std::fmt;
 use std::future::Future;
