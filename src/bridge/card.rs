@@ -220,7 +220,7 @@ pub struct Diverted {
 pub enum Step {
     /// It is not in the chat yet.
     Send,
-    /// It is to be told that these are over.
+    /// It is to be told that these are over; or, of a progress, that it has failed.
     Announce(Vec<IncidentId>),
     /// What stands in the chat is no longer true.
     Edit,
@@ -275,7 +275,9 @@ pub fn next_step(card: &Card) -> Option<(Step, Urgency)> {
             .collect(),
         _ => Vec::new(),
     };
-    if !over.is_empty() {
+    let has_failed = matches!(&card.content, Content::Progress(progress)
+        if progress.outcome == Some(StepState::Failed) && !progress.is_failure_told);
+    if !over.is_empty() || has_failed {
         return Some((Step::Announce(over), Urgency::Resolved));
     }
     (card.desired > card.sent).then_some((Step::Edit, Urgency::Changed))
