@@ -24,6 +24,7 @@ pub mod buttons;
 pub mod card;
 pub mod cli;
 pub mod config;
+pub mod deliver;
 pub mod housekeeping;
 pub mod intake;
 pub mod metrics;

@@ -2,7 +2,7 @@
 //!
 //! * `writer`: the one thread that writes; what arrives together is committed together, and a commit is on the disk
 //!   before anybody is told of it (WAL, `synchronous = FULL`).
-//! * [`cards`]: cards, their incidents and messages.
+//! * [`cards`]: cards, their incidents and messages; [`delivery`]: what has come of bringing them to chats.
 //! * [`intake`]: what an accepted notification changes.
 //! * [`notices`]: what the bridge itself has to say, and refused requests.
 //! * [`sweeps`]: what time alone changes, and what is deleted.
@@ -10,6 +10,7 @@
 //! Whoever is waiting for work to do subscribes to [`Store::commits`]. What the rows mean is in `schema.sql`.
 
 pub mod cards;
+pub mod delivery;
 pub mod intake;
 pub mod notices;
 pub mod sweeps;

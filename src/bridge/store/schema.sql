@@ -84,6 +84,7 @@ CREATE TABLE chat (
     thread INTEGER,
     not_before INTEGER NOT NULL DEFAULT 0,
     thread_gone TEXT,
+    thread_gone_at INTEGER,
     unreachable_since INTEGER,
     unreachable_because TEXT,
     try_again INTEGER

@@ -1,0 +1,213 @@
+//! Bringing chats from what they show to what they should, at the pace that Telegram allows.
+//!
+//! * `lane`: one chat; takes its most urgent card, again and again. One at a time, so that what comes later stands below.
+//! * `carry`: the calls for one card; `plan`: which ones these are, and how loud.
+//! * `outcome`: what is done about a call that failed; `remedy`: doing it.
+//! * `buckets`: how fast may be sent. `clock`: the time that all of this goes by.
+//!
+//! In here: that there is a lane for each chat of the configuration in force, that what was stored for another chat goes to
+//! the default one, and that the token is tried again once Telegram has refused it.
+
+mod buckets;
+mod carry;
+mod clock;
+mod lane;
+mod outcome;
+mod plan;
+mod remedy;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use super::config::{ChatName, Config};
+use super::metrics::table::Count;
+use super::reload::InForce;
+use super::secret::Secret;
+use super::service::{Service, Stop};
+use super::store::{StoreError, delivery};
+use super::telegram::Failure;
+use buckets::Buckets;
+use clock::Clock;
+use lane::Lane;
+
+/// How often it is looked whether the configuration or the token has changed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a token that was refused is tried.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long calls that are under way may take once the program is to end.
+const LAST_CALLS: Duration = Duration::from_secs(10);
+
+/// Delivers until `stop`; then finishes the calls that are under way. The rest stays in the store.
+pub async fn run(service: Service, mut stop: Stop) {
+    recover(&service).await;
+    let clock = Clock::System;
+    let limits = service.in_force().config.limits;
+    let buckets = Arc::new(Mutex::new(Buckets::new(limits, clock.now())));
+    let (look, looking) = watch::channel(());
+    let mut lanes = Lanes { service: service.clone(), clock: clock.clone(), buckets, looking, stop: stop.clone(), running: JoinSet::new(), names: HashMap::new() };
+    let mut in_force = service.in_force();
+    let mut probe = Probe::default();
+    lanes.follow(&in_force.config);
+    loop {
+        if let Err(error) = adopt(&service).await {
+            tracing::error!(%error, "cards of chats that are not configured any more could not be looked for");
+        }
+        // Often enough for what is looked for: the configuration, the token, and cards of other chats.
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+        let now_in_force = service.in_force();
+        if !Arc::ptr_eq(&in_force, &now_in_force) {
+            in_force = now_in_force;
+            lanes.change(&in_force.config);
+            probe = Probe::default();
+            look.send_replace(());
+        }
+        lanes.follow(&in_force.config);
+        if probe.is_token_back(&service, &in_force).await {
+            look.send_replace(());
+        }
+    }
+    lanes.finish().await;
+}
+
+/// Looks for calls that were under way when the program last ended.
+async fn recover(service: &Service) {
+    match service.store.write(|connection| delivery::recover(connection)).await {
+        Ok(chats) => {
+            for chat in chats {
+                tracing::warn!(%chat, "a message may be there twice: the program ended while it was sent");
+                service.metrics.count(Count::Uncertain, &[chat.as_str()]);
+            }
+        }
+        Err(error) => tracing::error!(%error, "what was under way when the program ended could not be looked for"),
+    }
+}
+
+/// Brings the cards of chats that are not configured any more to the default chat.
+async fn adopt(service: &Service) -> Result<(), StoreError> {
+    let waiting = service.store.read(|connection| delivery::waiting_chats(connection)).await?;
+    let in_force = service.in_force();
+    for gone in waiting.into_iter().filter(|name| !in_force.config.chats.contains_key(name)) {
+        let to = in_force.config.default_chat.clone();
+        let from = gone.clone();
+        let brought = service.store.write(move |connection| {
+            let because = format!("the chat {from} is not configured any more");
+            let mut brought = 0;
+            for next in delivery::waiting_cards(connection, &from)? {
+                if next.is_news {
+                    delivery::divert(connection, next.card, &to, &from, &because)?;
+                    brought += 1;
+                } else {
+                    delivery::leave(connection, next.card)?;
+                }
+            }
+            Ok(brought)
+        });
+        let brought = brought.await?;
+        tracing::warn!(chat = %gone, cards = brought, "the chat is not configured any more; its cards go to the default chat");
+        service.metrics.count_many(Count::Diverted, &[gone.as_str()], brought);
+    }
+    Ok(())
+}
+
+/// The lanes that are running.
+struct Lanes {
+    service: Service,
+    clock: Clock,
+    buckets: Arc<Mutex<Buckets>>,
+    looking: watch::Receiver<()>,
+    stop: Stop,
+    running: JoinSet<()>,
+    names: HashMap<Id, ChatName>,
+}
+
+impl Lanes {
+    /// Starts a lane for each chat that has none. Those of chats that are gone end by themselves.
+    fn follow(&mut self, config: &Config) {
+        while let Some(ended) = self.running.try_join_next_with_id() {
+            let id = match &ended {
+                Ok((id, ())) => *id,
+                Err(error) => error.id(),
+            };
+            if let (Some(chat), Err(error)) = (self.names.remove(&id), ended) {
+                tracing::error!(%chat, %error, "delivery to a chat has failed; it is begun anew");
+            }
+        }
+        for name in config.chats.keys() {
+            if self.names.values().any(|running| running == name) {
+                continue;
+            }
+            let lane = Lane::new(name.clone(), self.service.clone(), self.clock.clone(), Arc::clone(&self.buckets), self.stop.clone());
+            let handle = self.running.spawn(lane.run(self.looking.clone()));
+            self.names.insert(handle.id(), name.clone());
+        }
+    }
+
+    fn change(&self, config: &Config) {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner).change(config.limits, self.clock.now());
+    }
+
+    /// Waits for the calls that are under way.
+    async fn finish(mut self) {
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_CALLS, all).await.is_err() {
+            tracing::warn!("calls of the Bot API are still under way; what becomes of them will not be known");
+            self.running.abort_all();
+        }
+    }
+}
+
+/// Tries a token that was refused.
+#[derive(Default)]
+struct Probe {
+    tried: Option<(Instant, Option<Secret>)>,
+}
+
+impl Probe {
+    /// Whether a token that was refused is accepted again. Asks Telegram now and then, and when there is another one.
+    async fn is_token_back(&mut self, service: &Service, in_force: &InForce) -> bool {
+        if service.health.token_refused.load().is_none() {
+            self.tried = None;
+            return false;
+        }
+        let token = in_force.config.telegram.as_ref().and_then(|telegram| telegram.token.read().ok());
+        let is_time = match &self.tried {
+            Some((at, tried)) => at.elapsed() >= PROBE_INTERVAL || *tried != token,
+            // It has just been refused, by the token that there is, or the one before.
+            None => false,
+        };
+        if self.tried.is_none() || is_time {
+            self.tried = Some((Instant::now(), token));
+        }
+        if !is_time {
+            return false;
+        }
+        match in_force.telegram.me().await {
+            Ok(me) => {
+                tracing::info!(bot = %me.username, "the token is accepted again; delivery goes on");
+                service.health.token_refused.store(None);
+                true
+            }
+            Err(failure @ Failure::Unauthorized(_)) => {
+                tracing::error!(%failure, "nothing can be delivered until there is another token");
+                service.health.token_refused.store(Some(Arc::new(failure.to_string())));
+                false
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "whether the token is accepted again can not be asked");
+                false
+            }
+        }
+    }
+}
