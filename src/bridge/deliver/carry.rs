@@ -43,6 +43,16 @@ pub(super) enum Onward {
     Leave(Pause),
 }
 
+/// Whether the next call may be made.
+enum Leave {
+    /// There is leave already.
+    Given,
+    /// It is made at once, with leave or without.
+    Taken,
+    /// There has to be leave.
+    Asked,
+}
+
 impl Lane {
     /// Makes the calls for a card; there is leave for the first one.
     pub(super) async fn carry(&mut self, begun: Begun) -> Result<Pause, StoreError> {
@@ -56,18 +66,35 @@ impl Lane {
             tracing::error!(chat = %self.name, problem, "the template has failed; the shipped one is used");
             self.service.metrics.count(Count::TemplateFailures, &[self.name.as_str()]);
         }
-        if card.sent == 0 && card.parts.is_empty() && card.attempts == 0 && card.uncertain == 0 {
+        if card.sent == 0
+            && card.parts.is_empty()
+            && card.attempts == 0
+            && card.uncertain == 0
+            && card.diverted.is_none()
+        {
             self.service.metrics.observe(Duration::FirstCall, card.created.age_at(now));
         }
-        let mut progress =
-            Progress { begun, rendered, announced: 0, is_thread_gone: false, is_reply_gone: false };
-        let mut has_leave = true;
+        self.carry_rendered(begun, rendered).await
+    }
+
+    /// The same, with what the card is to look like.
+    pub(super) async fn carry_rendered(&mut self, begun: Begun, rendered: Rendered) -> Result<Pause, StoreError> {
+        let mut progress = Progress { begun, rendered, announced: 0, is_thread_gone: false, is_reply_gone: false };
+        let mut leave = Leave::Given;
         loop {
             let Some(attempt) = self.next_attempt(&progress) else {
                 self.finish(&progress).await?;
                 return Ok(Pause::No);
             };
-            if !has_leave && let Some(pause) = self.ask_leave(&progress, &attempt) {
+            let refused = match leave {
+                Leave::Given => None,
+                Leave::Taken => {
+                    self.buckets().take_anyway(attempt.outgoing.to.chat_id, self.clock.now());
+                    None
+                }
+                Leave::Asked => self.ask_leave(&progress, &attempt),
+            };
+            if let Some(pause) = refused {
                 let card = progress.begun.card.id;
                 self.persist(move |connection| delivery::end(connection, card)).await?;
                 return Ok(pause);
@@ -76,12 +103,9 @@ impl Lane {
                 Ok(message) => self.succeed(&mut progress, attempt, message).await?,
                 Err(failure) => self.mend(&mut progress, attempt, failure).await?,
             };
-            has_leave = match onward {
-                Onward::Next => false,
-                Onward::AtOnce => {
-                    self.buckets().take_anyway(progress.begun.home.chat_id, self.clock.now());
-                    true
-                }
+            leave = match onward {
+                Onward::Next => Leave::Asked,
+                Onward::AtOnce => Leave::Taken,
                 Onward::Leave(pause) => return Ok(pause),
             };
         }
@@ -247,9 +271,7 @@ impl Lane {
                 let (over, desired) = (over.clone(), stays.then_some(card.desired));
                 self.persist(move |connection| delivery::announce(connection, shown.id, &over, desired, now)).await
             }
-            Step::Send | Step::Edit => {
-                self.persist(move |connection| delivery::show(connection, &shown, now)).await
-            }
+            Step::Send | Step::Edit => self.persist(move |connection| delivery::show(connection, &shown, now)).await,
         }
     }
 }
@@ -270,7 +292,8 @@ impl Progress {
 
     /// The file that belongs to the card. One line has none.
     fn document(&self) -> Option<&Document> {
-        let is_possible = self.begun.card.level != Level::Line && !matches!(self.begun.card.content, Content::Progress(_));
+        let is_possible =
+            self.begun.card.level != Level::Line && !matches!(self.begun.card.content, Content::Progress(_));
         self.rendered.document.as_ref().filter(|_| is_possible)
     }
 }

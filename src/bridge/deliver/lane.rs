@@ -77,7 +77,13 @@ pub(super) struct Begun {
 }
 
 impl Lane {
-    pub(super) fn new(name: ChatName, service: Service, clock: Clock, buckets: Arc<Mutex<Buckets>>, stop: Stop) -> Lane {
+    pub(super) fn new(
+        name: ChatName,
+        service: Service,
+        clock: Clock,
+        buckets: Arc<Mutex<Buckets>>,
+        stop: Stop,
+    ) -> Lane {
         Lane { name, service, clock, buckets, stop, failures: 0, not_before: None }
     }
 
@@ -99,7 +105,8 @@ impl Lane {
                 Pause::Refused => (None, false),
                 Pause::Ended => break,
             };
-            let wait = until.map(|until| Duration::try_from_secs_f64(until.seconds_since(self.clock.now())).unwrap_or_default());
+            let wait = until
+                .map(|until| Duration::try_from_secs_f64(until.seconds_since(self.clock.now())).unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
                 changed = commits.changed(), if is_idle => if changed.is_err() { break },
@@ -184,7 +191,7 @@ impl Lane {
     }
 
     /// Notes that calls for a card are begun. `None` where there is nothing to do for it.
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         in_force: &Arc<InForce>,
         card: CardId,
@@ -195,7 +202,11 @@ impl Lane {
         let now = self.clock.now();
         let (shared, name) = (Arc::clone(in_force), self.name.clone());
         let state = self.service.health.buttons.load_full();
-        let begun = self.service.store.write(move |connection| begin(connection, &shared.config, &state, &name, card, now)).await;
+        let begun = self
+            .service
+            .store
+            .write(move |connection| begin(connection, &shared.config, &state, &name, card, now))
+            .await;
         match begun {
             Ok(begun) => Ok(begun.map(|(card, step, keyboard)| Begun {
                 in_force: Arc::clone(in_force),

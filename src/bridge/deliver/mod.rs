@@ -53,7 +53,15 @@ pub async fn run(service: Service, mut stop: Stop) {
     let limits = service.in_force().config.limits;
     let buckets = Arc::new(Mutex::new(Buckets::new(limits, clock.now())));
     let (look, looking) = watch::channel(());
-    let mut lanes = Lanes { service: service.clone(), clock: clock.clone(), buckets, looking, stop: stop.clone(), running: JoinSet::new(), names: HashMap::new() };
+    let mut lanes = Lanes {
+        service: service.clone(),
+        clock: clock.clone(),
+        buckets,
+        looking,
+        stop: stop.clone(),
+        running: JoinSet::new(),
+        names: HashMap::new(),
+    };
     let mut in_force = service.in_force();
     let mut probe = Probe::default();
     lanes.follow(&in_force.config);
@@ -83,7 +91,7 @@ pub async fn run(service: Service, mut stop: Stop) {
 
 /// Looks for calls that were under way when the program last ended.
 async fn recover(service: &Service) {
-    match service.store.write(|connection| delivery::recover(connection)).await {
+    match service.store.write(delivery::recover).await {
         Ok(chats) => {
             for chat in chats {
                 tracing::warn!(%chat, "a message may be there twice: the program ended while it was sent");
@@ -148,7 +156,13 @@ impl Lanes {
             if self.names.values().any(|running| running == name) {
                 continue;
             }
-            let lane = Lane::new(name.clone(), self.service.clone(), self.clock.clone(), Arc::clone(&self.buckets), self.stop.clone());
+            let lane = Lane::new(
+                name.clone(),
+                self.service.clone(),
+                self.clock.clone(),
+                Arc::clone(&self.buckets),
+                self.stop.clone(),
+            );
             let handle = self.running.spawn(lane.run(self.looking.clone()));
             self.names.insert(handle.id(), name.clone());
         }

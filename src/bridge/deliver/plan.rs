@@ -120,11 +120,7 @@ fn is_within(hours: &SilentHours, time: Time) -> bool {
 
 /// Where a card goes whose chat can not be written to: the first of these chats that it has not been to, and that
 /// `is_reachable`.
-pub(super) fn fallback(
-    config: &Config,
-    card: &Card,
-    is_reachable: impl Fn(&ChatName) -> bool,
-) -> Option<ChatName> {
+pub(super) fn fallback(config: &Config, card: &Card, is_reachable: impl Fn(&ChatName) -> bool) -> Option<ChatName> {
     let own = config.chats.get(&card.chat).and_then(|chat| chat.fallback.as_ref());
     let candidates = own.into_iter().chain([&config.operations_chat, &config.default_chat]);
     let origin = card.diverted.as_ref().map(|diverted| &diverted.from);
@@ -137,4 +133,34 @@ pub(super) fn fallback(
 /// How long a chat that can not be written to since `since` is left alone: as long as it has been so, within limits.
 pub(super) fn patience(since: Timestamp, now: Timestamp) -> Duration {
     since.age_at(now).clamp(FIRST_TRY, LONGEST_TRY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_hours_may_go_over_midnight() {
+        let time = |hour| jiff::civil::time(hour, 0, 0, 0);
+        let hours = |from, to| SilentHours { from: time(from), to: time(to), except: Vec::new() };
+        for (from, to, hour, is_inside) in [
+            (22, 7, 21, false),
+            (22, 7, 22, true),
+            (22, 7, 3, true),
+            (22, 7, 7, false),
+            (1, 5, 0, false),
+            (1, 5, 1, true),
+            (1, 5, 5, false),
+        ] {
+            assert_eq!(is_within(&hours(from, to), time(hour)), is_inside, "{from} to {to} at {hour}");
+        }
+    }
+
+    #[test]
+    fn a_lost_chat_is_left_alone_for_as_long_as_it_was_lost_up_to_an_hour() {
+        let at = |seconds: f64| Timestamp::from_seconds(1_795_000_000.0 + seconds).unwrap();
+        for (lost, patience_seconds) in [(0.0, 60), (61.0, 61), (600.0, 600), (90_000.0, 3600)] {
+            assert_eq!(patience(at(0.0), at(lost)).as_secs(), patience_seconds);
+        }
+    }
 }

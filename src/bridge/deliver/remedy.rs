@@ -1,18 +1,20 @@
 //! Doing what was decided about a call that failed.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::carry::{Attempt, Onward, Progress};
 use super::clock::after;
 use super::lane::{Begun, Lane, Pause};
-use super::outcome::{Action, Circumstances, Verb, decide};
+use super::outcome::{Action, Circumstances, decide};
 use super::plan::{self, Operation};
 use crate::bridge::alert::Severity;
 use crate::bridge::card::{Level, Message};
 use crate::bridge::metrics::table::Count;
 use crate::bridge::store::delivery::{self, Setback};
 use crate::bridge::store::{StoreError, milliseconds};
-use crate::bridge::telegram::{Destination, Failure};
-use std::sync::Arc;
-use std::time::Duration;
+use crate::bridge::telegram::{Destination, Failure, MessageId};
+use crate::system::time::Timestamp;
 
 impl Lane {
     /// Does what is to be done about a call that failed, and writes it down.
@@ -64,7 +66,7 @@ impl Lane {
                 Ok(Onward::Leave(Pause::Until(until)))
             }
             Action::LetOthersGo { wait, is_uncertain } => {
-                self.set_back(progress, told, Some(wait), is_uncertain).await?;
+                self.set_back(progress, told, Some(after(now, wait)), is_uncertain).await?;
                 Ok(Onward::Leave(Pause::No))
             }
             Action::Follow(number) => self.follow(progress, to, number).await,
@@ -112,17 +114,19 @@ impl Lane {
                 Ok(Onward::Leave(Pause::No))
             }
             Action::Elsewhere { is_chat_lost: false } => {
-                self.tell(progress, format!("refused {}", id.0), format!(
-                    "Telegram refuses a message for the chat {} in every form: {told}", self.name
-                )).await?;
+                self.tell(
+                    progress,
+                    format!("refused {}", id.0),
+                    format!("Telegram refuses a message for the chat {} in every form: {told}", self.name),
+                )
+                .await?;
                 let try_again = after(now, Duration::from_secs(300));
                 self.divert(&progress.begun.in_force, id, told, try_again).await?;
                 Ok(Onward::Leave(Pause::No))
             }
             Action::Park => {
                 let try_again = self.lose(progress, &told).await?;
-                let wait = try_again.age_at(now).max(Duration::from_secs_f64(try_again.seconds_since(now).max(0.0)));
-                self.set_back(progress, told, Some(wait), false).await?;
+                self.set_back(progress, told, Some(try_again), false).await?;
                 Ok(Onward::Leave(Pause::No))
             }
             Action::StopAll => {
@@ -131,10 +135,7 @@ impl Lane {
                 self.persist(move |connection| delivery::end(connection, id)).await?;
                 Ok(Onward::Leave(Pause::Refused))
             }
-            Action::GiveUp if attempt.verb == Verb::Document || attempt.verb == Verb::Delete => {
-                self.give_up(progress, attempt.operation).await
-            }
-            Action::GiveUp => Ok(Onward::Leave(Pause::No)),
+            Action::GiveUp => self.give_up(progress, attempt.operation).await,
         }
     }
 
@@ -142,14 +143,13 @@ impl Lane {
         &self,
         progress: &Progress,
         failure: String,
-        wait: Option<Duration>,
+        not_before: Option<Timestamp>,
         is_uncertain: bool,
     ) -> Result<(), StoreError> {
         if is_uncertain {
             self.service.metrics.count(Count::Uncertain, &[self.name.as_str()]);
         }
         let id = progress.begun.card.id;
-        let not_before = wait.map(|wait| after(self.clock.now(), wait));
         let setback = Setback { failure, not_before, is_uncertain };
         self.persist(move |connection| delivery::set_back(connection, id, &setback)).await
     }
@@ -163,7 +163,7 @@ impl Lane {
                 self.persist(move |connection| delivery::forget_parts(connection, id, position)).await?;
             }
             _ => {
-                let none = crate::bridge::telegram::MessageId(0);
+                let none = MessageId(0);
                 progress.begun.card.document = Some(none);
                 self.persist(move |connection| delivery::keep_document(connection, id, none)).await?;
             }
@@ -203,11 +203,7 @@ impl Lane {
     }
 
     /// The chat can not be written to. Gives when it is tried again.
-    async fn lose(
-        &self,
-        progress: &Progress,
-        because: &str,
-    ) -> Result<crate::system::time::Timestamp, StoreError> {
+    async fn lose(&self, progress: &Progress, because: &str) -> Result<Timestamp, StoreError> {
         let now = self.clock.now();
         let before = progress.begun.unreachable.as_ref().map(|chat| chat.since);
         let since = before.unwrap_or(now);

@@ -258,9 +258,7 @@ pub fn forget_parts(connection: &Connection, card: CardId, position: usize) -> R
 
 /// Notes the file that was sent for a card; 0 for one that was given up.
 pub fn keep_document(connection: &Connection, card: CardId, document: MessageId) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE card SET document = ?2 WHERE id = ?1")?
-        .execute(params![card.0, document.0])?;
+    connection.prepare_cached("UPDATE card SET document = ?2 WHERE id = ?1")?.execute(params![card.0, document.0])?;
     Ok(())
 }
 
@@ -299,8 +297,7 @@ fn tell(
     card: CardId,
     told: impl Iterator<Item = (IncidentId, Status)>,
 ) -> Result<(), StoreError> {
-    let mut note =
-        connection.prepare_cached("UPDATE card_incident SET told = ?3 WHERE card = ?1 AND incident = ?2")?;
+    let mut note = connection.prepare_cached("UPDATE card_incident SET told = ?3 WHERE card = ?1 AND incident = ?2")?;
     for (incident, status) in told {
         note.execute(params![card.0, incident.0, status.as_str()])?;
     }
@@ -408,9 +405,7 @@ pub fn notice(
     key: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let is_told = connection
-        .prepare_cached("SELECT 1 FROM card WHERE key = ?1")?
-        .exists([key])?;
+    let is_told = connection.prepare_cached("SELECT 1 FROM card WHERE key = ?1")?.exists([key])?;
     if !is_told {
         create_with(connection, chat, &Content::Message(message), Some(key), now)?;
     }

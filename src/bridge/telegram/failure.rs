@@ -52,8 +52,11 @@ pub fn message_id(result: &Value) -> Option<MessageId> {
     result.get("message_id").and_then(Value::as_i64).map(MessageId)
 }
 
+/// Makes a failure of what was told.
+type Meaning = fn(String) -> Failure;
+
 /// Descriptions by what is to be done, in the order in which they are looked for: the more particular ones first.
-const MEANINGS: &[(fn(String) -> Failure, &[&str])] = &[
+const MEANINGS: &[(Meaning, &[&str])] = &[
     (|_| Failure::NotModified, &["message is not modified", "message_not_modified"]),
     (
         Failure::ReplyGone,
