@@ -118,19 +118,20 @@ impl Lane {
         }
         let now = self.clock.now();
         let leave = self.buckets().take(attempt.outgoing.to.chat_id, progress.is_critical(), now);
-        leave.err().map(|wait| Pause::Until(after(now, wait)))
+        leave.err().map(|wait| Pause::Idle(Some(after(now, wait))))
     }
 
     /// The next call for a card; none where there is none.
     fn next_attempt(&self, progress: &Progress) -> Option<Attempt> {
-        let Begun { in_force, card, step, keyboard, home, .. } = &progress.begun;
+        let Begun { in_force, card, step, keyboard, configured, home, .. } = &progress.begun;
         let chat = in_force.config.chats.get(&self.name)?;
         let texts = progress.texts();
         let now = self.clock.now();
         let first = card.parts.first();
         let answer = first.map(|part| part.message).filter(|_| !progress.is_reply_gone);
         let mut to = first.map_or(*home, |part| part.at);
-        if progress.is_thread_gone {
+        let is_known_gone = home.thread.is_none() && to.thread == configured.thread;
+        if progress.is_thread_gone || is_known_gone {
             to.thread = None;
         }
         if let Step::Announce(over) = step {

@@ -148,14 +148,15 @@ impl Lane {
         let Some(next) = outlook.next else {
             return Ok(Pause::Idle(outlook.due));
         };
-        if outlook.unsent > in_force.config.digest_above && outlook.unsent > 1 {
-            return self.merge().await;
+        if outlook.unsent > in_force.config.digest_above && self.merge().await? > 0 {
+            return Ok(Pause::No);
         }
         if let Some(unreachable) = outlook.chat.unreachable.clone().filter(|chat| chat.try_again > now) {
             return self.pass_on(&in_force, next, unreachable).await;
         }
         if let Err(wait) = self.buckets().take(chat_id, next.is_critical, now) {
-            return Ok(Pause::Until(after(now, wait)));
+            // What comes in meanwhile may be more urgent, and have leave.
+            return Ok(Pause::Idle(Some(after(now, wait))));
         }
         let is_thread_gone = outlook.chat.thread_gone.is_some_and(|since| since.age_at(now) < THREAD_PATIENCE);
         let thread = configured.thread.filter(|_| !is_thread_gone);
@@ -170,13 +171,15 @@ impl Lane {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts what waits for its first message into one card.
-    async fn merge(&mut self) -> Result<Pause, StoreError> {
+    /// Puts what waits for its first message into few cards. Gives how many there are less.
+    async fn merge(&mut self) -> Result<usize, StoreError> {
         let name = self.name.clone();
         let merged = self.service.store.write(move |connection| delivery::merge(connection, &name)).await?;
-        tracing::info!(chat = %self.name, cards = merged, "many cards are waiting; they are put into one");
-        self.service.metrics.count_many(Count::Merged, &[self.name.as_str()], merged as u64);
-        Ok(Pause::No)
+        if merged > 0 {
+            tracing::info!(chat = %self.name, cards = merged, "many cards are waiting; they are put together");
+            self.service.metrics.count_many(Count::Merged, &[self.name.as_str()], merged as u64);
+        }
+        Ok(merged)
     }
 
     /// Brings a card elsewhere without trying, because the chat is known not to be writable for now.
@@ -354,5 +357,6 @@ pub(super) fn address(config: &Config, name: &ChatName) -> Result<Destination, A
             number.reveal().parse().map_err(|_| AddressError::Content)?
         }
     };
-    Ok(Destination { chat_id, thread: chat.thread })
+    // The general topic is listed as 1, and nothing can be sent to that.
+    Ok(Destination { chat_id, thread: chat.thread.filter(|thread| *thread != 1) })
 }

@@ -78,7 +78,8 @@ pub async fn run(service: Service, mut stop: Stop) {
         if !Arc::ptr_eq(&in_force, &now_in_force) {
             in_force = now_in_force;
             lanes.change(&in_force.config);
-            probe = Probe::default();
+            // There may be another bot; if it is refused, too, that is noticed at once.
+            service.health.token_refused.store(None);
             look.send_replace(());
         }
         lanes.follow(&in_force.config);

@@ -3,6 +3,8 @@
 //!
 //! Nothing in here decides what is done about a failure; it is written down here what was decided.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::cards::{self, create_with, order};
@@ -22,7 +24,7 @@ pub struct Outlook {
     pub next: Option<Next>,
     /// When there is something to do for one that waits; none where none waits.
     pub due: Option<Timestamp>,
-    /// How many cards of incidents wait for their first message, none of which was tried yet.
+    /// How many cards of incidents wait for their first message.
     pub unsent: usize,
 }
 
@@ -58,6 +60,9 @@ pub struct Unreachable {
     /// When to try whether it can.
     pub try_again: Timestamp,
 }
+
+/// No more incidents than this are put onto one card: each change of one of them reads all of them.
+const LARGEST_CARD: i64 = 500;
 
 const CRITICAL: i64 = 0;
 const CHANGED: i64 = 3;
@@ -156,7 +161,7 @@ pub fn lose_thread(
     Ok(())
 }
 
-/// A chat can not be written to; it is tried again at `try_again`. Gives since when that is so.
+/// A chat can not be written to; it is tried again at `try_again`.
 pub fn lose(
     connection: &Connection,
     chat: &ChatName,
@@ -412,44 +417,52 @@ pub fn notice(
     Ok(())
 }
 
-/// Puts a chat's cards that wait for their first message into the oldest of them. Gives how many have become part of it.
+/// Puts a chat's cards that wait for their first message into the oldest of them, so that there are few. Cards that were
+/// brought here from different chats stay apart. Gives how many have become part of another one.
 pub fn merge(connection: &Connection, chat: &ChatName) -> Result<usize, StoreError> {
-    let waiting: Vec<i64> = connection
+    let waiting: Vec<(i64, Option<String>, i64)> = connection
         .prepare_cached(
-            "SELECT id FROM card WHERE chat = ?1 AND urgency IS NOT NULL AND kind = 'incidents' AND sent = 0
-                 AND in_flight IS NULL AND NOT EXISTS (SELECT 1 FROM part WHERE card = id)
+            "SELECT id, diverted_from, (SELECT count(*) FROM card_incident WHERE card = id) FROM card
+             WHERE chat = ?1 AND urgency IS NOT NULL AND kind = 'incidents' AND sent = 0 AND in_flight IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM part WHERE card = id)
              ORDER BY id",
         )?
-        .query_map([chat.as_str()], |row| row.get(0))?
+        .query_map([chat.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    let Some((oldest, others)) = waiting.split_first() else {
-        return Ok(0);
-    };
-    let mut position: i64 = connection
-        .prepare_cached("SELECT coalesce(max(position), -1) + 1 FROM card_incident WHERE card = ?1")?
-        .query_row([oldest], |row| row.get(0))?;
-    for other in others {
-        connection
-            .prepare_cached(
-                "INSERT OR IGNORE INTO card_incident (card, incident, position)
-                 SELECT ?1, incident, ?3 + position FROM card_incident WHERE card = ?2",
-            )?
-            .execute(params![oldest, other, position])?;
-        position += connection
-            .prepare_cached("SELECT coalesce(max(position), -1) + 1 FROM card_incident WHERE card = ?1")?
-            .query_row([other], |row| row.get::<_, i64>(0))?;
-        connection
-            .prepare_cached(
-                "UPDATE card SET diverted_from = coalesce(card.diverted_from, other.diverted_from),
-                     diverted_because = coalesce(card.diverted_because, other.diverted_because)
-                 FROM (SELECT diverted_from, diverted_because FROM card WHERE id = ?2) AS other WHERE id = ?1",
-            )?
-            .execute(params![oldest, other])?;
-        connection.prepare_cached("DELETE FROM card WHERE id = ?1")?.execute([other])?;
+    let mut open: BTreeMap<Option<String>, (i64, i64)> = BTreeMap::new();
+    let mut grown = BTreeSet::new();
+    let mut merged = 0;
+    for (card, from, members) in waiting {
+        match open.get_mut(&from) {
+            Some((into, size)) if *size + members <= LARGEST_CARD => {
+                join(connection, *into, card)?;
+                grown.insert(*into);
+                *size += members;
+                merged += 1;
+            }
+            _ => {
+                open.insert(from, (card, members));
+            }
+        }
     }
-    connection.prepare_cached("UPDATE card SET not_before = 0, attempts = 0 WHERE id = ?1")?.execute([oldest])?;
-    cards::touch(connection, CardId(*oldest))?;
-    Ok(others.len())
+    for card in grown {
+        connection.prepare_cached("UPDATE card SET not_before = 0, attempts = 0 WHERE id = ?1")?.execute([card])?;
+        cards::touch(connection, CardId(card))?;
+    }
+    Ok(merged)
+}
+
+/// Puts the incidents of a card onto another one, below those that are there.
+fn join(connection: &Connection, into: i64, card: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO card_incident (card, incident, position)
+             SELECT ?1, incident, position + (SELECT coalesce(max(position), -1) + 1 FROM card_incident WHERE card = ?1)
+             FROM card_incident WHERE card = ?2",
+        )?
+        .execute(params![into, card])?;
+    connection.prepare_cached("DELETE FROM card WHERE id = ?1")?.execute([card])?;
+    Ok(())
 }
 
 /// Looks for calls whose outcome was never written down, because the program ended. Gives the chats of those that may

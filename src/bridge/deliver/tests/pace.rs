@@ -165,3 +165,36 @@ async fn lanes_run_by_themselves_from_a_commit_until_the_end() {
     running.await.unwrap();
     assert_eq!(world.telegram.take_sent().len(), 2);
 }
+
+#[tokio::test]
+async fn what_is_critical_does_not_wait_for_what_is_not() {
+    let mut world = World::with(&CONFIG.replace("digest_above: 4", "digest_above: 100"));
+    for number in 0..30 {
+        world.fire("root", &format!("Minor{number}"), "warning").await;
+    }
+    world.run_for(30).await;
+    assert_eq!(world.telegram.take_sent().len(), 16, "a group gets no more in a minute");
+    assert!(
+        matches!(world.settle_one("root").await, Pause::Idle(Some(_))),
+        "more urgent ones are looked for meanwhile"
+    );
+    world.fire("root", "Major", "critical").await;
+    world.settle().await;
+    assert!(world.telegram.take_sent()[0].1.contains("Major"));
+}
+
+#[tokio::test]
+async fn hundreds_of_waiting_cards_become_a_few_of_a_size_that_can_be_handled() {
+    let mut world = World::new();
+    for number in 0..1100 {
+        world.fire("uma", &format!("Alert{number}"), "warning").await;
+    }
+    let chat = ChatName::from("uma");
+    assert_eq!(world.write(move |connection| delivery::merge(connection, &chat)).await, 1097);
+    let sizes = world.write(|connection| {
+        let mut find = connection.prepare("SELECT count(*) FROM card_incident GROUP BY card ORDER BY card")?;
+        Ok(find.query_map([], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()?)
+    });
+    assert_eq!(sizes.await, [500, 500, 100]);
+    world.settle_one("uma").await;
+}
