@@ -214,9 +214,9 @@ impl Probe {
                 service.health.token_refused.store(None);
                 true
             }
-            Err(failure @ Failure::Unauthorized(_)) => {
-                tracing::error!(%failure, "nothing can be delivered until there is another token");
-                service.health.token_refused.store(Some(Arc::new(failure.to_string())));
+            Err(Failure::Unauthorized(failure)) => {
+                tracing::error!(failure, "nothing can be delivered until there is another token");
+                service.health.token_refused.store(Some(Arc::new(failure)));
                 false
             }
             Err(failure) => {

@@ -44,7 +44,7 @@ impl Lane {
             self.service.metrics.count(Count::Failed, &[self.name.as_str(), failure.class()]);
         }
         let now = self.clock.now();
-        let told = failure.to_string();
+        let told = said(&failure);
         match action {
             Action::Done => self.succeed(progress, attempt, None).await,
             Action::Wait(wait) => {
@@ -234,6 +234,16 @@ impl Lane {
             delivery::notice(connection, &chat, message, &key, now)
         })
         .await
+    }
+}
+
+/// What Telegram said, where it is known what is meant by it.
+fn said(failure: &Failure) -> String {
+    match failure {
+        Failure::Destination(text) | Failure::Thread(text) | Failure::Content(text) | Failure::Unauthorized(text) => {
+            text.clone()
+        }
+        other => other.to_string(),
     }
 }
 

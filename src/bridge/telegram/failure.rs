@@ -196,12 +196,30 @@ fn unreadable(reply: Reply<'_>) -> Result<Value, Failure> {
     }
 }
 
-/// The number of a message that was sent, out of an answer that can not be read: it comes first in what Telegram writes.
+/// The number of a message that was sent, out of an answer that can not be read as a whole: it may be cut off, or garbled
+/// further on. Numbers of messages within that one (which it answers, for one) are not meant.
 fn delivered(text: &str) -> Option<MessageId> {
-    let compact: String = text.chars().take(400).filter(|character| !character.is_whitespace()).collect();
-    let rest = compact.strip_prefix(r#"{"ok":true,"result":{"message_id":"#)?;
-    let end = rest.find(|character: char| !character.is_ascii_digit())?;
-    rest.get(..end)?.parse().ok().map(MessageId)
+    const NAME: &str = "\"message_id\":";
+    let compact: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+    let result = compact.strip_prefix(r#"{"ok":true,"result":{"#)?;
+    let (mut depth, mut is_text, mut is_escaped) = (0_u32, false, false);
+    for (place, character) in result.char_indices() {
+        let rest = result.get(place..)?;
+        if depth == 0 && !is_text && rest.starts_with(NAME) {
+            let number = rest.get(NAME.len()..)?;
+            let end = number.find(|character: char| !character.is_ascii_digit())?;
+            return number.get(..end)?.parse().ok().map(MessageId);
+        }
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => is_text = !is_text,
+            '{' | '[' if !is_text => depth += 1,
+            '}' | ']' if !is_text => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What it means that there was no answer at all. The address of a call, in which the token is, is not told.
@@ -315,10 +333,17 @@ mod tests {
             r#"{"ok":true,"result":{"message_id":57,"chat":{"type":"hologram"},"date":"today"}}"#,
             r#"{"ok": true, "result": {"message_id": 57, "from": {"id": 1, "is_b"#,
             "{\"ok\":true,\"result\":{\"message_id\":57,\"text\":\"\u{fffd}\"",
+            r#"{"ok":true,"result":{"chat":{"id":5,"title":"a \"message_id\":1 }"},"reply_to_message":{"message_id":3},"message_id":57,"te"#,
         ] {
             assert_eq!(message_id(&read_body(200, body).unwrap()), Some(MessageId(57)), "{body}");
         }
-        for body in ["", "<html>hello</html>", r#"{"ok":true,"result":{"message_id":5"#, r#"{"fine":true}"#] {
+        for body in [
+            "",
+            "<html>hello</html>",
+            r#"{"ok":true,"result":{"message_id":5"#,
+            r#"{"ok":true,"result":{"reply_to_message":{"message_id":3,"#,
+            r#"{"fine":true}"#,
+        ] {
             assert_eq!(read_body(200, body).unwrap_err().class(), "ambiguous", "{body}");
         }
     }
