@@ -212,7 +212,9 @@ impl World {
 
     /// The same after the program was ended and started.
     async fn restart(self, config: &str) -> World {
-        let World { folder, telegram, time, .. } = self;
+        let World { folder, service, telegram, time, .. } = self;
+        service.store.close();
+        drop(service);
         let world = World::open(folder, config, telegram, time);
         recover(&world.service).await;
         world
