@@ -202,7 +202,7 @@ pub(super) fn reopen(connection: &Connection, incident: IncidentId, now: Timesta
     batch.finish()
 }
 
-/// The heartbeat has come. [`super::super::watchdog`] knows what follows.
+/// The heartbeat has come. What follows from that is the watchdog's matter.
 fn heartbeat(_connection: &Connection, _alert: &Alert, _now: Timestamp) -> Result<(), StoreError> {
     Ok(())
 }

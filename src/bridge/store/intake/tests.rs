@@ -126,6 +126,15 @@ fn a_repeat_changes_nothing() {
 }
 
 #[test]
+fn what_is_there_twice_in_a_notification_is_on_one_card() {
+    let bridge = Bridge::new(TWO_CHATS);
+    let alert = firing("A", "vijay", 0.0);
+    let changes = bridge.post(&[alert.clone(), alert.clone(), over(&alert, 60.0)]);
+    assert_eq!(changes, [(Change::Fired, 1), (Change::Resolved, 1), (Change::Repeated, 1)]);
+    assert_eq!(bridge.cards(), [card("root", &["A resolved"])]);
+}
+
+#[test]
 fn what_the_other_one_of_a_pair_says_changes_nothing() {
     let bridge = Bridge::new(TWO_CHATS);
     let alert = firing("A", "vijay", 0.0);
