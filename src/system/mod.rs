@@ -6,6 +6,7 @@
 //! * [`access`]: who besides its owner may do what with a file.
 //! * [`control_group`]: which systemd unit a process runs in.
 //! * [`descriptors`]: how many files and connections this process may have open.
+//! * [`dotenv`]: variables as a Hermes home has them in its `.env`.
 //! * [`files`]: bounded, non-blocking reads of small files, and re-reading only what changed.
 //! * [`git`]: reading somebody else's git repository without leaving a trace.
 //! * [`host_names`]: what machines are called: this one, and others that ssh goes to.
@@ -26,6 +27,7 @@ pub mod access;
 #[cfg(feature = "exporter")]
 pub mod control_group;
 pub mod descriptors;
+pub mod dotenv;
 pub mod files;
 #[cfg(feature = "exporter")]
 pub mod git;

@@ -16,7 +16,6 @@ pub mod background;
 pub mod backup;
 pub mod credentials;
 pub mod cron;
-mod dotenv;
 pub mod endpoints;
 pub mod engine;
 pub mod exposure;

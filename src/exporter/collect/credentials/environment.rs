@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::exporter::collect::dotenv::{self, DOTENV};
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::snapshot::{Label, Reading};
+use crate::system::dotenv::{self, DOTENV};
 use crate::system::files::Watched;
 
 /// Keys that Hermes asks for, by the name it knows them by: shown where a file has them and the configuration

@@ -17,7 +17,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::dotenv::DOTENV;
 use super::hermes_config::CONFIG;
 use super::problems::{Because, Problems};
 use super::{Collector, Look, Part};
@@ -25,6 +24,7 @@ use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::guardrails::Guardrails;
 use crate::exporter::snapshot::{Reading, Reason};
 use crate::system::access::Modes;
+use crate::system::dotenv::DOTENV;
 use crate::system::files::{FileError, Watched};
 use crate::system::processes::{Process, ProcessError};
 use settings::{ConfigSettings, REDACT_SECRETS, VariableSettings, YOLO, all, first};

@@ -14,8 +14,9 @@
 
 use serde_json::Value;
 
-use super::super::{dotenv, hermes_config};
+use super::super::hermes_config;
 use crate::exporter::snapshot::{Reading, Reason};
+use crate::system::dotenv;
 use crate::system::files::ParseFault;
 
 /// The variable that turns off all approvals.

@@ -1,11 +1,11 @@
-//! `.env`, line by line, as Hermes reads it. Its values are secrets: whoever reads it looks at those of the keys they
-//! want and drops the rest.
+//! `.env` of a Hermes home, line by line, as Hermes reads it. Its values are secrets: whoever reads it looks at those of
+//! the keys they want and drops the rest.
 
 /// The name of the file in a home.
-pub(super) const DOTENV: &str = ".env";
+pub const DOTENV: &str = ".env";
 
 /// Calls `take` with each key and what stands behind its `=`, in order; a comment counts as a key that nobody wants.
-pub(super) fn for_each(content: &[u8], mut take: impl FnMut(&str, &str)) {
+pub fn for_each(content: &[u8], mut take: impl FnMut(&str, &str)) {
     let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
     for line in content.split(|byte| matches!(byte, b'\n' | b'\r')) {
         let line = String::from_utf8_lossy(line);
@@ -18,7 +18,7 @@ pub(super) fn for_each(content: &[u8], mut take: impl FnMut(&str, &str)) {
 }
 
 /// The value that is meant by what stands behind the `=`: without quotes and comment.
-pub(super) fn value(written: &str) -> &str {
+pub fn value(written: &str) -> &str {
     let text = written.trim();
     match text.chars().next() {
         Some(quote @ ('"' | '\'')) => text.split(quote).nth(1).unwrap_or_default(),
