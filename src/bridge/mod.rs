@@ -15,11 +15,13 @@
 //! * [`telegram`]: the Bot API as the rest of the bridge sees it, and what its errors mean.
 //! * [`buttons`]: what can be done from a chat; [`notify`]: messages and progress from scripts; [`watchdog`]: heartbeats.
 //! * [`housekeeping`]: what time alone changes, and what is deleted when it is old.
+//! * [`alertmanager`]: silences in Alertmanager; [`ping`]: showing somebody else that the bridge is there.
 //! * [`service`]: what all of these work with while serving; [`reload`]: changing the configuration under them.
 //! * [`deliver`]: bringing chats from what they show to what they should, at the pace that Telegram allows.
 
 pub mod alert;
 pub mod auth;
+pub mod alertmanager;
 pub mod buttons;
 pub mod card;
 pub mod cli;
