@@ -1,27 +1,23 @@
 //! What can be done from a chat: buttons below cards, and commands.
+//!
+//! * [`offer()`] and [`bind`]: which buttons a card has.
+//! * `press`: what a press does.
+//! * `commands`: what is answered to what people write.
+//! * `poll`: asking Telegram what was pressed and written.
+//! * `token_guard`: not asking with a bot that is a Hermes gateway's.
+//!
+//! Nothing in here is needed for telling people of alerts: where it does not work, that goes on.
 
-use rusqlite::Connection;
+mod commands;
+mod offer;
+mod poll;
+mod press;
+#[cfg(test)]
+mod scripted;
+mod token_guard;
 
-use super::card::{Card, CardId};
-use super::config::Config;
-use super::service::ButtonState;
-use super::store::StoreError;
-use super::telegram::{Destination, Keyboard, MessageId};
-use crate::system::time::Timestamp;
+pub use offer::{bind, offer};
+pub use poll::run;
 
-/// The buttons below a card as it is now; those that are there already and still fit stay. Called in the transaction that
-/// is committed before the card is sent or edited.
-pub fn offer(
-    _connection: &Connection,
-    _config: &Config,
-    _state: &ButtonState,
-    _card: &Card,
-    _now: Timestamp,
-) -> Result<Keyboard, StoreError> {
-    Ok(Keyboard::default())
-}
-
-/// Binds a card's buttons to the message that they are below. Called in the transaction that notes that it was sent.
-pub fn bind(_connection: &Connection, _card: CardId, _at: Destination, _message: MessageId) -> Result<(), StoreError> {
-    Ok(())
-}
+/// The receiver of incidents that are the bridge's own: Alertmanager knows nothing of them, so they can not be silenced.
+pub const OWN_RECEIVER: &str = "hermes-alert-bridge";
