@@ -20,8 +20,8 @@
 //! * [`deliver`]: bringing chats from what they show to what they should, at the pace that Telegram allows.
 
 pub mod alert;
-pub mod auth;
 pub mod alertmanager;
+pub mod auth;
 pub mod buttons;
 pub mod card;
 pub mod cli;
@@ -30,6 +30,8 @@ pub mod deliver;
 pub mod housekeeping;
 pub mod intake;
 pub mod metrics;
+pub mod notify;
+pub mod ping;
 pub mod reload;
 pub mod render;
 pub mod route;
@@ -37,4 +39,5 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod telegram;
+pub mod watchdog;
 pub mod webhook;

@@ -13,7 +13,7 @@ mod offer;
 mod poll;
 mod press;
 #[cfg(test)]
-mod scripted;
+pub(super) mod scripted;
 mod token_guard;
 
 pub use offer::{bind, offer};

@@ -12,6 +12,7 @@ use crate::bridge::alert::{Alert, Notification, Severity, Status};
 use crate::bridge::card::{CardId, IncidentId, Message};
 use crate::bridge::config::{ChatName, Config, Grouping};
 use crate::bridge::route::route;
+use crate::bridge::watchdog;
 use crate::bridge::webhook::UNKNOWN_START;
 use crate::system::time::Timestamp;
 
@@ -138,7 +139,7 @@ pub fn accept(connection: &Connection, arrival: &Arrival, now: Timestamp) -> Res
         }
         match who {
             For::Watchdog => {
-                heartbeat(connection, alert, now)?;
+                watchdog::beat(connection, alert, now)?;
                 batch.count(Change::Heartbeat);
             }
             For::Chats { told, muted, is_unrouted } => {
@@ -200,11 +201,6 @@ pub(super) fn reopen(connection: &Connection, incident: IncidentId, now: Timesta
         }
     }
     batch.finish()
-}
-
-/// The heartbeat has come. What follows from that is the watchdog's matter.
-fn heartbeat(_connection: &Connection, _alert: &Alert, _now: Timestamp) -> Result<(), StoreError> {
-    Ok(())
 }
 
 fn truncated(receiver: &str, alerts: u64) -> Message {
