@@ -19,6 +19,8 @@ mod html;
 mod line;
 mod links;
 mod moments;
+#[cfg(test)]
+mod properties;
 pub mod sample;
 mod split;
 mod templates;
