@@ -116,8 +116,6 @@ fn applied(mut progress: Progress, update: &Update, now: Timestamp) -> Result<Pr
     if update.are_all {
         let before = std::mem::take(&mut progress.steps);
         progress.steps = before.into_iter().filter(|old| update.steps.iter().any(|new| new.name == old.name)).collect();
-        let place = |step: &ProgressStep| update.steps.iter().position(|new| new.name == step.name);
-        progress.steps.sort_by_key(place);
     }
     for Step { name, state, detail } in &update.steps {
         match progress.steps.iter_mut().find(|step| step.name == *name) {
