@@ -8,13 +8,14 @@
 //! * [`bridge`]: the `hermes-alert-bridge` program: Alertmanager's webhook, the store, cards, and their way to Telegram.
 //! * [`system`]: the outside world as the programs meet it: files, processes, SQLite databases, users, time.
 //! * [`web`]: what any HTTP server here needs: listening, shutting down.
-//! * [`config_file`], [`logging`], [`error_chain`]: what all programs do alike: reading configuration files, logging,
-//!   telling an error.
+//! * [`config_file`], [`command_line`], [`logging`], [`error_chain`]: what all programs do alike: reading configuration
+//!   files and flags, logging, telling an error.
 //!
 //! Each program is a feature, `exporter` and `bridge`, and builds without what only the other one needs.
 
 #[cfg(feature = "bridge")]
 pub mod bridge;
+mod command_line;
 pub mod config_file;
 pub mod error_chain;
 #[cfg(feature = "exporter")]

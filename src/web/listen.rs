@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// It is no address, or its host has none.
-    #[error("{address:?} is not an address to listen on; write host:port, as in 127.0.0.1:10119 or [::1]:10119")]
+    #[error("{address:?} is not an address to listen on; write host:port, as in 127.0.0.1:9000 or [::1]:9000")]
     Address {
         /// The address as typed.
         address: String,
@@ -17,7 +17,7 @@ pub enum ListenError {
         source: std::io::Error,
     },
     /// Something else listens there, or it is not this machine's.
-    #[error("can not listen on {address}; is another exporter running? --web.listen-address chooses another one")]
+    #[error("can not listen on {address}; is it running already? --web.listen-address chooses another one")]
     Bind {
         /// The address.
         address: SocketAddr,

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::command_line;
 use crate::exporter::collect::COLLECTORS;
 use crate::exporter::findings::Code;
 use crate::logging::{LogLevel, Logging};
@@ -26,25 +25,9 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the command line. What belongs to a command stands behind it; only the flags of the log may stand
-    /// before it, because Clap can not be told to take exactly those.
+    /// Reads the command line.
     pub(super) fn read(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
-        let mut definition = Arguments::command();
-        let matches = definition.try_get_matches_from_mut(line)?;
-        if let Some((command, _)) = matches.subcommand() {
-            let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-            let misplaced = definition.get_arguments().find(|argument| {
-                let id = argument.get_id().as_str();
-                !id.starts_with("log.") && matches.try_contains_id(id).unwrap_or(false) && is_typed(id)
-            });
-            if let Some(flag) = misplaced.and_then(Arg::get_long) {
-                let text = format!(
-                    "--{flag} stands before the command; write it behind: hermes-exporter {command} --{flag} ..."
-                );
-                return Err(definition.error(ErrorKind::ArgumentConflict, text));
-            }
-        }
-        Arguments::from_arg_matches(&matches)
+        command_line::read(line)
     }
 
     /// Whether the exit code says how things are.
@@ -232,6 +215,8 @@ fn flags(collector: &'static str) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

@@ -14,14 +14,12 @@ use std::process::ExitCode;
 
 use super::config::ConfigError;
 use super::demo::DemoError;
+use crate::command_line::EXIT_USAGE;
 use crate::config_file::nearest;
 use crate::error_chain::display_chain;
 use crate::logging;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
-
-/// Bad usage or configuration (`EX_USAGE` of sysexits.h).
-const EXIT_USAGE: u8 = 64;
 
 /// It could not be told how things are.
 const EXIT_UNKNOWN: u8 = 3;

@@ -13,6 +13,7 @@ use super::arguments::{
     Arguments, Command, DemoArguments, DiscoverArguments, ScrapeArguments, ScrapeFormat, ServeArguments,
 };
 use super::check::check;
+use crate::command_line;
 use crate::exporter::collect::background::Background;
 use crate::exporter::collect::engine::{Crew, Selection};
 use crate::exporter::config::Config;
@@ -245,15 +246,8 @@ fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints to standard output; a reader that has gone, as in `| head`, is no error.
 pub(super) fn print(text: &str) -> Result<(), CommandError> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CommandError::Output { path: "standard output".to_owned(), source })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    command_line::print(text).map_err(|source| CommandError::Output { path: "standard output".to_owned(), source })
 }
 
 /// Writes beside the file and renames, so that nobody ever reads half of it; readable by all.

@@ -1,0 +1,42 @@
+//! What the command lines of all programs here have in common: flags behind their command, printing, and exit codes.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, CommandFactory, FromArgMatches};
+
+/// Bad usage or configuration (`EX_USAGE` of sysexits.h).
+pub(crate) const EXIT_USAGE: u8 = 64;
+
+/// Reads the command line. What belongs to a command stands behind it; only the flags of the log may stand before it,
+/// because Clap can not be told to take exactly those.
+pub(crate) fn read<A: CommandFactory + FromArgMatches>(
+    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<A, clap::Error> {
+    let mut definition = A::command();
+    let matches = definition.try_get_matches_from_mut(line)?;
+    if let Some((command, _)) = matches.subcommand() {
+        let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let misplaced = definition.get_arguments().find(|argument| {
+            let id = argument.get_id().as_str();
+            !id.starts_with("log.") && matches.try_contains_id(id).unwrap_or(false) && is_typed(id)
+        });
+        if let Some(flag) = misplaced.and_then(Arg::get_long) {
+            let program = definition.get_name();
+            let text = format!("--{flag} stands before the command; write it behind: {program} {command} --{flag} ...");
+            return Err(definition.error(ErrorKind::ArgumentConflict, text));
+        }
+    }
+    A::from_arg_matches(&matches)
+}
+
+/// Prints to standard output; a reader that has gone, as in `| head`, is no error.
+pub(crate) fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
