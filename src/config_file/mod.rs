@@ -119,6 +119,7 @@ fn in_plain_words(message: &str) -> String {
         "expected mapping start" => "keys and values are expected here, as in {key: value}".to_owned(),
         "expected string scalar" => "a single text is expected here".to_owned(),
         "externally tagged enum expected scalar or mapping" => "a single word is expected here".to_owned(),
+        "invalid i64" | "invalid i32" | "invalid u32" => "a whole number is expected here".to_owned(),
         "invalid boolean" => "`true` or `false` is expected here".to_owned(),
         "duplicate field `unit`" => "`unit` and `pattern` are two names of one key; write one of them".to_owned(),
         other if other.starts_with("cannot deserialize null") => "a value is missing here".to_owned(),

@@ -1,9 +1,12 @@
 //! The configuration: what was typed becomes what is valid, or an error that says what would be right.
 //!
 //! [`raw`] is the file as typed; [`Config`] is what everything else works with, and can only be made from
-//! something valid.
+//! something valid. [`advice`] is what is valid and yet hardly meant; [`reference`] the documentation of every key, checked
+//! against the code.
 
+pub mod advice;
 mod raw;
+pub mod reference;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -16,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Severity;
 use super::route::{Matchers, Route};
-use super::secret::SecretFile;
+use super::secret::{SecretError, SecretFile};
 pub use crate::config_file::ConfigError;
 
 /// A valid configuration.
@@ -209,6 +212,33 @@ pub enum ChatId {
     File(SecretFile),
 }
 
+/// Why a chat's number is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatIdError {
+    /// The file with it can not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// There is no number in it.
+    #[error("{} has no chat's number in it, as in -1001234567890", path.display())]
+    NoNumber {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl ChatId {
+    /// The number as it is now; a file is read anew.
+    pub fn read(&self) -> Result<i64, ChatIdError> {
+        match self {
+            ChatId::Number(number) => Ok(*number),
+            ChatId::File(file) => match file.read()?.reveal().parse() {
+                Ok(number) if number != 0 => Ok(number),
+                _ => Err(ChatIdError::NoNumber { path: file.path().to_owned() }),
+            },
+        }
+    }
+}
+
 /// How it is told that an alert is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -293,4 +323,57 @@ pub struct Buttons {
     pub silences: Vec<Duration>,
     /// Hermes homes whose bots are not this one; their `.env` is looked into.
     pub hermes_homes: Vec<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error_chain::display_chain;
+
+    /// Every file below tests/fixtures/bridge-config is a test: those in `valid` are accepted, with the advice in their
+    /// last comment lines, and each of those in `invalid` gives exactly the message in these.
+    #[test]
+    fn sample_configurations() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bridge-config");
+        let files = |kind: &str| {
+            let mut files: Vec<_> =
+                std::fs::read_dir(root.join(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+            files.sort();
+            assert!(!files.is_empty());
+            files
+        };
+        for path in files("valid").into_iter().chain(files("invalid")) {
+            let is_valid = path.parent().unwrap().ends_with("valid");
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let said = match Config::from_text(Path::new(name), &text) {
+                Ok(config) if is_valid => advice::advice(&config).join("\n"),
+                Err(error) if !is_valid => display_chain(&error),
+                Ok(_) => panic!("{name} is valid"),
+                Err(error) => panic!("{}", display_chain(&error)),
+            };
+            let without: String =
+                text.lines().filter(|line| !line.starts_with("#> ")).map(|line| format!("{line}\n")).collect();
+            let golden = without + &said.lines().map(|line| format!("#> {line}\n")).collect::<String>();
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                std::fs::write(&path, golden).unwrap();
+            } else {
+                assert_eq!(golden, text, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_file_is_read_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.chat");
+        let id = ChatId::File(SecretFile::at(&path));
+        assert!(id.read().unwrap_err().to_string().contains("root.chat is not there"));
+        std::fs::write(&path, "-1001234567890\n").unwrap();
+        assert_eq!(id.read().unwrap(), -1001234567890);
+        for wrong in ["0\n", "root\n"] {
+            std::fs::write(&path, wrong).unwrap();
+            assert!(id.read().unwrap_err().to_string().contains("has no chat's number in it"), "{wrong}");
+        }
+    }
 }

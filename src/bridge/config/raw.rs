@@ -1,9 +1,11 @@
 //! The configuration file as typed: names, types and places, before anything is checked against anything else.
 
+use std::fmt;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::{Location, Spanned};
 
 use super::{Delivery, Grouping, Resolve};
 use crate::bridge::alert::Severity;
@@ -129,13 +131,13 @@ pub(super) struct RawSilentHours {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRoute {
     #[serde(default, rename = "match")]
-    pub(super) matchers: Option<OneOrMore>,
+    pub(super) matchers: Option<Spanned<OneOrMore>>,
     #[serde(default)]
-    pub(super) match_route_labels: Option<OneOrMore>,
+    pub(super) match_route_labels: Option<Spanned<OneOrMore>>,
     #[serde(default)]
-    pub(super) receiver: Option<OneOrMore>,
+    pub(super) receiver: Option<Spanned<OneOrMore>>,
     #[serde(default)]
-    pub(super) chat: Option<OneOrMore>,
+    pub(super) chat: Option<Spanned<OneOrMore>>,
     #[serde(default)]
     pub(super) chat_from_label: Option<Spanned<String>>,
     #[serde(default, rename = "continue")]
@@ -143,20 +145,47 @@ pub(super) struct RawRoute {
 }
 
 /// A text, or a list of them.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum OneOrMore {
-    One(Spanned<String>),
-    More(Vec<Spanned<String>>),
+#[derive(Debug)]
+pub(super) struct OneOrMore(Vec<Typed>);
+
+#[derive(Debug)]
+struct Typed {
+    value: String,
+    /// None where it is the only one, which stands where the whole does.
+    at: Option<Location>,
 }
 
-impl OneOrMore {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Spanned<String>> {
-        match self {
-            OneOrMore::One(one) => std::slice::from_ref(one).iter(),
-            OneOrMore::More(more) => more.iter(),
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+
+        impl<'de> Visitor<'de> for Texts {
+            type Value = OneOrMore;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a text, or a list of them")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(OneOrMore(vec![Typed { value: text.to_owned(), at: None }]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(Spanned { value, referenced, .. }) = list.next_element::<Spanned<String>>()? {
+                    texts.push(Typed { value, at: Some(referenced) });
+                }
+                Ok(OneOrMore(texts))
+            }
         }
+
+        deserializer.deserialize_any(Texts)
     }
+}
+
+/// The texts, each with where it stands.
+pub(super) fn texts(typed: &Spanned<OneOrMore>) -> impl Iterator<Item = (&str, Location)> {
+    typed.value.0.iter().map(|one| (one.value.as_str(), one.at.unwrap_or(typed.referenced)))
 }
 
 #[derive(Debug, Default, Deserialize)]

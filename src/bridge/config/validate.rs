@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::raw::{
-    OneOrMore, RawAlertmanager, RawAuth, RawButtons, RawChat, RawConfig, RawLimits, RawLinks, RawPing, RawRoute,
-    RawSilentHours, RawTelegram, RawWatchdog,
+    RawAlertmanager, RawAuth, RawButtons, RawChat, RawConfig, RawLimits, RawLinks, RawPing, RawRoute, RawSilentHours,
+    RawTelegram, RawUser, RawWatchdog, texts,
 };
 use super::{
     Alertmanager, Auth, Buttons, Chat, ChatId, ChatName, Config, Delivery, Limits, Links, Ping, Proxy, SilentHours,
@@ -63,7 +63,13 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
         buttons,
         retention: check.duration_or(raw.retention.as_ref(), "retention", 3600, RETENTION)?,
         late_firing: check.duration_or(raw.late_firing.as_ref(), "late_firing", 0, LATE_FIRING)?,
-        digest_above: raw.digest_above.as_ref().map_or(DIGEST_ABOVE, |typed| typed.value).max(1) as usize,
+        digest_above: match &raw.digest_above {
+            Some(typed) if typed.value == 0 => {
+                let problem = "nothing would ever be a message of its own; write 1 or more";
+                return Err(check.invalid(&typed.referenced, "digest_above", problem));
+            }
+            typed => typed.as_ref().map_or(DIGEST_ABOVE, |typed| typed.value) as usize,
+        },
         chats,
     })
 }
@@ -100,6 +106,10 @@ impl BridgeCheck<'_> {
         match (&value.bearer_token_file, &value.username, &value.password_file) {
             (Some(token), None, None) => {
                 self.secret_file(token, "bearer_token_file", "/etc/hermes-alert-bridge/webhook.token").map(Auth::Bearer)
+            }
+            (None, Some(username), Some(_)) if username.value.is_empty() || username.value.contains(':') => {
+                let problem = "a name has at least one character, and no colon, which would end it";
+                Err(self.invalid(&username.referenced, "username", problem))
             }
             (None, Some(username), Some(password)) => Ok(Auth::Basic {
                 username: username.value.clone(),
@@ -215,7 +225,14 @@ impl BridgeCheck<'_> {
             }
             (None, None) if delivery == Delivery::Console => ChatId::Number(0),
             (Some(id), None) => return Err(self.invalid(&id.referenced, "chat_id", "0 is no chat's number")),
-            _ => {
+            (Some(_), Some(file)) => {
+                return Err(self.invalid(
+                    &file.referenced,
+                    "chat_id_file",
+                    "there is `chat_id` as well; write one of them",
+                ));
+            }
+            (None, None) => {
                 let problem = format!("the chat {:?} needs a chat_id or a chat_id_file", name.value);
                 return Err(self.invalid(&name.referenced, "chats", problem));
             }
@@ -275,23 +292,40 @@ impl BridgeCheck<'_> {
         key: &str,
         chats: &BTreeMap<ChatName, Chat>,
     ) -> Result<ChatName, ConfigError> {
-        let name = ChatName::from(typed.value.as_str());
+        self.chat_named(&typed.value, &typed.referenced, key, chats)
+    }
+
+    fn chat_named(
+        &self,
+        typed: &str,
+        at: &Location,
+        key: &str,
+        chats: &BTreeMap<ChatName, Chat>,
+    ) -> Result<ChatName, ConfigError> {
+        let name = ChatName::from(typed);
         if chats.contains_key(&name) {
             return Ok(name);
         }
         let known = || chats.keys().map(ChatName::as_str);
-        let instead = match nearest(&typed.value, known()) {
+        let instead = match nearest(typed, known()) {
             Some(nearest) => format!("did you mean {nearest:?}?"),
+            None if chats.is_empty() => {
+                "there is none at all; write them as in chats: {root: {chat_id: -1001234567890}}".to_owned()
+            }
             None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
         };
-        Err(self.invalid(&typed.referenced, key, format!("there is no chat called {:?}; {instead}", typed.value)))
+        Err(self.invalid(at, key, format!("there is no chat called {typed:?}; {instead}")))
     }
 
-    fn matchers(&self, typed: Option<&OneOrMore>, key: &str) -> Result<Matchers, ConfigError> {
+    fn matchers<'t>(
+        &self,
+        typed: impl Iterator<Item = (&'t str, Location)>,
+        key: &str,
+    ) -> Result<Matchers, ConfigError> {
         let mut all = Matchers::default();
-        for one in typed.into_iter().flat_map(OneOrMore::iter) {
-            let parsed = Matchers::parse(&one.value);
-            all = all.and(parsed.map_err(|error| self.invalid(&one.referenced, key, error.to_string()))?);
+        for (text, at) in typed {
+            let parsed = Matchers::parse(text);
+            all = all.and(parsed.map_err(|error| self.invalid(&at, key, error.to_string()))?);
         }
         Ok(all)
     }
@@ -299,9 +333,19 @@ impl BridgeCheck<'_> {
     fn route(&self, typed: &Spanned<RawRoute>, chats: &BTreeMap<ChatName, Chat>) -> Result<Route, ConfigError> {
         let raw = &typed.value;
         let target = match (&raw.chat, &raw.chat_from_label) {
+            (Some(names), None) if texts(names).next().is_none() => {
+                let problem =
+                    "there is no chat in it; what nobody is to be told is better not routed here by Alertmanager";
+                return Err(self.invalid(&names.referenced, "chat", problem));
+            }
             (Some(names), None) => Target::Chats(
-                names.iter().map(|name| self.chat_name(name, "chat", chats)).collect::<Result<Vec<_>, _>>()?,
+                texts(names)
+                    .map(|(name, at)| self.chat_named(name, &at, "chat", chats))
+                    .collect::<Result<Vec<_>, _>>()?,
             ),
+            (None, Some(label)) if label.value.is_empty() => {
+                return Err(self.invalid(&label.referenced, "chat_from_label", "the name of a label is missing"));
+            }
             (None, Some(label)) => Target::Label(label.value.clone()),
             _ => {
                 let problem = "a route needs either `chat` or `chat_from_label`";
@@ -309,9 +353,9 @@ impl BridgeCheck<'_> {
             }
         };
         Ok(Route {
-            matchers: self.matchers(raw.matchers.as_ref(), "match")?,
-            route_matchers: self.matchers(raw.match_route_labels.as_ref(), "match_route_labels")?,
-            receivers: raw.receiver.iter().flat_map(OneOrMore::iter).map(|name| name.value.clone()).collect(),
+            matchers: self.matchers(raw.matchers.iter().flat_map(texts), "match")?,
+            route_matchers: self.matchers(raw.match_route_labels.iter().flat_map(texts), "match_route_labels")?,
+            receivers: raw.receiver.iter().flat_map(texts).map(|(name, _)| name.to_owned()).collect(),
             target,
             continues: raw.continues,
         })
@@ -331,7 +375,8 @@ impl BridgeCheck<'_> {
     }
 
     fn watchdog(&self, typed: &RawWatchdog) -> Result<Watchdog, ConfigError> {
-        let matchers = self.matchers(Some(&OneOrMore::One(typed.matchers.clone())), "match")?;
+        let text = (typed.matchers.value.as_str(), typed.matchers.referenced);
+        let matchers = self.matchers(std::iter::once(text), "match")?;
         if matchers.is_empty() {
             let problem = "this fits every alert; write it as in alertname = \"Watchdog\"";
             return Err(self.invalid(&typed.matchers.referenced, "match", problem));
@@ -362,6 +407,19 @@ impl BridgeCheck<'_> {
                 .map(|typed| self.check.duration(typed, "silences", Duration::from_secs(60)))
                 .collect::<Result<_, _>>()?,
         };
+        for (place, RawUser { id, name }) in typed.users.iter().enumerate() {
+            if id.value <= 0 {
+                let problem = "the number of a person is 1 or more; /whoami says it";
+                return Err(self.invalid(&id.referenced, "id", problem));
+            }
+            if name.value.trim().is_empty() {
+                let problem = "a person needs a name, which stands in messages and silences";
+                return Err(self.invalid(&name.referenced, "name", problem));
+            }
+            if typed.users[..place].iter().any(|other| other.id.value == id.value) {
+                return Err(self.invalid(&id.referenced, "id", format!("{} is there twice", id.value)));
+            }
+        }
         Ok(Buttons {
             users: typed.users.iter().map(|user| (user.id.value, user.name.value.clone())).collect(),
             silences,
