@@ -17,6 +17,8 @@
 //! * [`housekeeping`]: what time alone changes, and what is deleted when it is old.
 //! * [`alertmanager`]: silences in Alertmanager; [`ping`]: showing somebody else that the bridge is there.
 //! * [`service`]: what all of these work with while serving; [`reload`]: changing the configuration under them.
+//! * [`tasks`]: what runs beside the server; [`serve`]: the server; [`readiness`]: whether all of it does what it is for.
+//! * [`trial`]: trying a configuration on a notification without storing or sending anything.
 //! * [`deliver`]: bringing chats from what they show to what they should, at the pace that Telegram allows.
 
 pub mod alert;
@@ -32,12 +34,16 @@ pub mod intake;
 pub mod metrics;
 pub mod notify;
 pub mod ping;
+pub mod readiness;
 pub mod reload;
 pub mod render;
 pub mod route;
 pub mod secret;
+pub mod serve;
 pub mod service;
 pub mod store;
+pub mod tasks;
 pub mod telegram;
 pub mod watchdog;
+pub mod trial;
 pub mod webhook;

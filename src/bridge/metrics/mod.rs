@@ -2,9 +2,12 @@
 //!
 //! * [`table`]: every metric there is; the code, `docs/bridge-metrics.md` and the tests go by it.
 //! * [`Metrics`]: what was counted since the program was started.
+//! * [`exposition`]: all of it as text; [`reference`]: what there is, for people.
 //!
 //! What is in the store (how much is waiting, for how long, in which chats) is read when it is asked for.
 
+pub mod exposition;
+pub mod reference;
 pub mod table;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -70,7 +73,14 @@ impl Metrics {
         for (count, family) in Count::ALL.iter().zip(&self.counts) {
             let row = count.row();
             let name = row.name.trim_end_matches("_total");
-            family.encode(encoder.encode_descriptor(name, row.help, None, MetricType::Counter)?)?;
+            // OpenMetrics wants no family without a sample.
+            if row.labels.is_empty() {
+                let total = self.counted(*count, &[]);
+                let mut metric = encoder.encode_descriptor(name, row.help, None, MetricType::Counter)?;
+                metric.encode_counter::<LabelValues, _, u64>(&total, None)?;
+            } else if !family.is_empty() {
+                family.encode(encoder.encode_descriptor(name, row.help, None, MetricType::Counter)?)?;
+            }
         }
         for (duration, histogram) in Duration::ALL.iter().zip(&self.durations) {
             let row = duration.row();

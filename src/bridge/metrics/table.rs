@@ -85,6 +85,8 @@ rows! {
         Commands => row("hermes_alert_bridge_commands_total", &["command", "outcome"], "Commands that were written in chats: answered, or foreign (who may not)"),
         /// Somebody else polls.
         Conflicts => row("hermes_alert_bridge_polling_conflicts_total", &[], "Times that somebody else was found to ask for this bot's updates"),
+        /// Tasks that had to be started again.
+        TaskRestarts => row("hermes_alert_bridge_task_restarts_total", &["task"], "Times that a part of the bridge ended by itself and was started again"),
         /// Pings of a URL.
         Pings => row("hermes_alert_bridge_pings_total", &["outcome"], "Requests to the URL that is asked for so that somebody notices when the bridge is gone"),
     }
@@ -99,5 +101,55 @@ rows! {
         FirstCall => row("hermes_alert_bridge_first_call_delay_seconds", &[], "From when a card was stored until Telegram was first asked to show it"),
         /// A call of the Bot API.
         Call => row("hermes_alert_bridge_telegram_call_duration_seconds", &[], "Calls of the Bot API"),
+    }
+}
+
+rows! {
+    /// What is so at the moment it is asked.
+    State {
+        /// The version.
+        BuildInfo => row("hermes_alert_bridge_build_info", &["version"], "The bridge's version"),
+        /// Whether it does what it is for.
+        Ready => row("hermes_alert_bridge_ready", &[], "1 when /-/ready says so"),
+        /// Cards that wait.
+        Pending => row("hermes_alert_bridge_pending", &["chat", "urgency"],
+            "Cards that wait: critical or new (nobody knows of these yet), resolved (the end is to be told), changed (the message is to be changed)"),
+        /// The oldest news that wait.
+        OldestPending => row("hermes_alert_bridge_oldest_pending_timestamp_seconds", &["chat"],
+            "Since when the oldest news waits in a chat: a card that is not there yet, or an end that was not told; no sample where none does"),
+        /// Whether a chat can be written to.
+        ChatReachable => row("hermes_alert_bridge_chat_reachable", &["chat"], "1 unless Telegram said that the chat can not be written to"),
+        /// Whether a chat's topic is gone.
+        TopicGone => row("hermes_alert_bridge_chat_topic_gone", &["chat"], "1 when the chat's topic can not be written to, and messages go to the general one"),
+        /// Until when a chat is not written to.
+        NotBefore => row("hermes_alert_bridge_chat_not_before_timestamp_seconds", &["chat"], "Until when Telegram asks to wait; no sample where it does not"),
+        /// When a heartbeat was last heard.
+        HeartbeatLast => row("hermes_alert_bridge_heartbeat_last_timestamp_seconds", &["alertname", "fingerprint"], "When a heartbeat was last heard"),
+        /// Whether a heartbeat is missing.
+        HeartbeatMissing => row("hermes_alert_bridge_heartbeat_missing", &["alertname", "fingerprint"], "1 when it was told that a heartbeat is missing, and it is not back"),
+        /// The size of the store.
+        StoreBytes => row("hermes_alert_bridge_store_bytes", &[], "Size of the store on the disk, with what is not in its main file yet"),
+        /// Whether buttons can be pressed.
+        ButtonsEnabled => row("hermes_alert_bridge_buttons_enabled", &[], "1 when buttons and commands can be used; 0 when they can not, although they are configured; no sample where they are not"),
+        /// Whether the token is accepted.
+        TokenAccepted => row("hermes_alert_bridge_token_accepted", &[], "1 unless Telegram has refused the bot's token"),
+        /// Tasks that are not well.
+        TasksDown => row("hermes_alert_bridge_tasks_down", &[], "Parts of the bridge that have ended by themselves and do not run steadily again yet"),
+        /// What the configuration names and can not be used.
+        ConfigProblems => row("hermes_alert_bridge_config_problems", &[], "Templates and tokens of the configuration in force that can not be used"),
+        /// Whether the last reload succeeded.
+        ConfigReloaded => row("hermes_alert_bridge_config_last_reload_successful", &[], "1 when the last attempt to load the bridge's configuration succeeded"),
+        /// When the configuration was loaded.
+        ConfigReloadedAt => row("hermes_alert_bridge_config_last_reload_success_timestamp_seconds", &[], "When the bridge's configuration in force was loaded"),
+        /// Processor time.
+        ProcessCpu => row("process_cpu_seconds_total", &[], "Processor time of the bridge, user and system"),
+        /// Memory.
+        ProcessMemory => row("process_resident_memory_bytes", &[], "Resident memory of the bridge"),
+        /// Descriptors.
+        ProcessDescriptors => row("process_open_fds", &[], "Open file descriptors of the bridge"),
+        /// Threads.
+        ProcessThreads => row("process_threads", &[], "Threads of the bridge"),
+        /// Its start.
+        ProcessStart => row("process_start_time_seconds", &[], "When the bridge was started"),
     }
 }

@@ -6,6 +6,8 @@
 //! * [`intake`]: what an accepted notification changes.
 //! * [`notices`]: what the bridge itself has to say, and refused requests.
 //! * [`sweeps`]: what time alone changes, and what is deleted.
+//! * [`overview`]: how things stand, counted; [`queue`]: what waits, card by card.
+//! * [`outside`]: what other processes commit.
 //!
 //! Whoever is waiting for work to do subscribes to [`Store::commits`]. What the rows mean is in `schema.sql`.
 
@@ -14,6 +16,9 @@ pub mod delivery;
 pub mod intake;
 pub mod notices;
 pub mod sweeps;
+pub mod outside;
+pub mod overview;
+pub mod queue;
 mod writer;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! * [`bot`]: the calls over the network, by teloxide-core.
 //! * [`console`]: prints instead of sending, for trying things out.
+//! * [`unavailable`]: stands in for a bot that there is not.
 //! * [`failure`]: what an error of the Bot API means.
 //!
 //! Nothing in here decides what is sent, when, or what becomes of a failure.
@@ -9,6 +10,7 @@
 pub mod bot;
 pub mod console;
 pub mod failure;
+pub mod unavailable;
 
 use std::fmt;
 use std::future::Future;

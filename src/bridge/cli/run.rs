@@ -1,0 +1,141 @@
+//! What each command does, and serving: everything is opened, started and listened to in this order, and ended in the
+//! opposite one.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::arguments::{Arguments, Command, ConfigFile, ServeArguments};
+use super::{CommandError, chats, check_config, queue, render, send_test};
+use crate::bridge::config::{Auth, Config};
+use crate::bridge::readiness::Readiness;
+use crate::bridge::reload::{self, Reloader};
+use crate::bridge::service::{Service, Stop};
+use crate::bridge::store::{Store, outside};
+use crate::bridge::tasks::{Patience, Task, Tasks};
+use crate::bridge::{buttons, deliver, housekeeping, ping, serve as server, watchdog};
+use crate::web::{lifetime, listen};
+
+/// How long tasks get to end, above the time that a call to Telegram may take: one that is under way has an outcome that
+/// is better known.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
+    match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(arguments) => serve(arguments),
+        Command::CheckConfig(arguments) => check_config::check_config(&arguments),
+        Command::Render(arguments) => render::render(&arguments),
+        Command::SendTest(arguments) => send_test::send_test(&arguments),
+        Command::Queue(command) => queue::queue(command),
+        Command::Chats(file) => chats::chats(&file),
+    }
+}
+
+fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
+    let reloader = Arc::new(Reloader::start(arguments.config.config_file)?);
+    let runtime = runtime()?;
+    let served = runtime.block_on(serve_until_stopped(reloader, &arguments.listen_addresses));
+    // What hangs must not keep the program from ending.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve_until_stopped(reloader: Arc<Reloader>, addresses: &[String]) -> Result<(), CommandError> {
+    let termination = lifetime::termination().map_err(system("waiting for signals"))?;
+    let reloading = Arc::clone(&reloader);
+    let hangups = lifetime::on_hangup(move || {
+        let reloader = Arc::clone(&reloading);
+        // The outcome is logged, and shows in the metrics.
+        async move { drop(reloader.reload().await) }
+    });
+    tokio::spawn(hangups.map_err(system("waiting for signals"))?);
+
+    // Before anything is started: a wrong address must not send anything.
+    let listeners = listen::bind(addresses).await?;
+    let current = reloader.current();
+    let store = Store::open(&current.load().config.store)?;
+    let service = Service { store: store.clone(), current, metrics: Arc::default(), health: Arc::default() };
+    let (stopping, stop) = watch::channel(false);
+    let tasks = Tasks::start(tasks(&reloader), &service, &stop, Patience::default());
+    let is_open = service.in_force().config.auth == Auth::Open;
+    for listener in &listeners {
+        let address = listener.local_addr().map_err(system("reading the listener's address"))?;
+        tracing::info!(%address, "Listening.");
+        if is_open && listen::is_reachable_from_outside(&address) {
+            tracing::warn!(
+                %address,
+                "Others can reach this address and there is no authentication: whoever does can tell people things."
+            );
+        }
+    }
+    let readiness = Readiness::of(service.clone(), reloader, tasks.down());
+    let router = server::router(service.clone(), readiness);
+    let terminated = async {
+        let signal = termination.await;
+        tracing::info!(signal, "Stopping: no more alerts are taken.");
+    };
+    let served = lifetime::serve(listeners, router, terminated).await.map_err(system("serving"));
+    // Whoever was told that an alert is taken has it in the store; what was not sent is sent after the next start.
+    stopping.send_replace(true);
+    let call = service.in_force().config.telegram.as_ref().map_or(Duration::ZERO, |telegram| telegram.timeout);
+    if !tasks.finish(call + GRACE).await {
+        tracing::warn!("Something did not end in time; a message that was under way may be sent again.");
+    }
+    drop(service);
+    // Waits for the disk.
+    let closed = tokio::task::spawn_blocking(move || store.close()).await;
+    closed.map_err(|error| CommandError::System { what: "closing the store", source: std::io::Error::other(error) })?;
+    tracing::info!("Stopped.");
+    served
+}
+
+/// What runs beside the server.
+fn tasks(reloader: &Arc<Reloader>) -> Vec<Task> {
+    vec![
+        Task::new("deliver", deliver::run),
+        Task::new("buttons", buttons::run),
+        Task::new("watchdog", watchdog::run),
+        Task::new("ping", ping::run),
+        Task::new("housekeeping", housekeeping::run),
+        Task::new("outside", outside::run),
+        Task::new("configuration", mending(Arc::clone(reloader))),
+    ]
+}
+
+fn mending(reloader: Arc<Reloader>) -> impl Fn(Service, Stop) -> reload::Mending + Send + 'static {
+    move |_, stop| Arc::clone(&reloader).mend(stop)
+}
+
+/// Opens the store of a configuration, beside a bridge that may be serving from it. `None` where there is none yet: it is
+/// made by the user who serves, so that it is theirs.
+pub(super) fn store_beside(config: &Config) -> Result<Option<Store>, CommandError> {
+    match config.store.try_exists() {
+        Ok(false) => Ok(None),
+        Ok(true) | Err(_) => Ok(Some(Store::open_beside(&config.store)?)),
+    }
+}
+
+/// The configuration of a command.
+pub(super) fn config_of(file: &ConfigFile) -> Result<Config, CommandError> {
+    config_at(&file.config_file)
+}
+
+pub(super) fn config_at(path: &Path) -> Result<Config, CommandError> {
+    Ok(Config::from_file(path)?)
+}
+
+pub(super) fn runtime() -> Result<Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(system("starting threads"))
+}
+
+fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> CommandError {
+    move |source| CommandError::System { what, source }
+}
