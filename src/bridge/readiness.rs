@@ -33,14 +33,17 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(3);
 /// For how long an outcome is told again, so that nobody can keep the disk busy by asking.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// When the store was tried, and what was wrong with it.
+type Tried = (Instant, Option<String>);
+
 /// Finds out whether the bridge is ready; clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     service: Service,
     reloader: Arc<Reloader>,
     tasks: TasksDown,
-    /// When the store was last tried, and what came of it.
-    commit: Arc<Mutex<Option<(Instant, Option<String>)>>>,
+    /// How the store was last tried.
+    commit: Arc<Mutex<Option<Tried>>>,
 }
 
 impl Readiness {

@@ -1,3 +1,5 @@
 //! What the bridge does as a whole.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod commands;
