@@ -4,7 +4,8 @@
 #   tests/run.sh           everything
 #   tests/run.sh fast      what needs nothing but Rust
 #
-# What is installed: packages of the system (a C compiler, s6, git, Python, Prometheus, systemd, Chromium), cargo-deny,
+# What is installed: packages of the system (a C compiler, s6, git, Python, Prometheus, Alertmanager, systemd,
+# Chromium), cargo-deny,
 # and a virtual environment with hermes-agent below target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,6 +39,10 @@ step "formatting"
 cargo fmt --all --check
 step "lints"
 cargo clippy --locked --all-targets -- -D warnings
+# Each program builds without what only the other one needs.
+for program in exporter bridge; do
+    cargo clippy --locked --lib --bins --no-default-features --features "$program" -- -D warnings
+done
 step "unit, golden and program tests"
 cargo test --locked
 
@@ -47,7 +52,7 @@ step "licences, sources and duplicates of dependencies"
 command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
 cargo deny --locked check bans licenses sources
 
-install_missing python3=python3 git=git chromium=chromium chromedriver=chromium-driver prometheus=prometheus setpriv=util-linux nsenter=util-linux ip=iproute2
+install_missing python3=python3 git=git chromium=chromium chromedriver=chromium-driver prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \
@@ -64,6 +69,8 @@ fi
 
 step "end-to-end tests against the real hermes-agent, Prometheus and systemd"
 cargo build --locked
+cargo build --locked --examples
 # They look at homes as their owner and as somebody else, so they are run as root.
-as_root env HERMES_EXPORTER="$PWD/target/debug/hermes-exporter" HERMES_PYTHON="$python" PATH="$PATH" \
+as_root env HERMES_EXPORTER="$PWD/target/debug/hermes-exporter" HERMES_ALERT_BRIDGE="$PWD/target/debug/hermes-alert-bridge" \
+    BOT_API_SERVER="$PWD/target/debug/examples/bot-api-server" HERMES_PYTHON="$python" PATH="$PATH" \
     "$python" -m pytest -q -p no:cacheprovider tests/end_to_end
