@@ -44,6 +44,6 @@ pub mod service;
 pub mod store;
 pub mod tasks;
 pub mod telegram;
-pub mod watchdog;
 pub mod trial;
+pub mod watchdog;
 pub mod webhook;

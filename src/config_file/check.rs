@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::RawDuration;
-use super::error::{ConfigError, nearest};
+use super::error::ConfigError;
+#[cfg(feature = "exporter")]
+use super::error::nearest;
 
 /// The longest name of anything.
 pub(crate) const LONGEST_NAME: usize = 64;

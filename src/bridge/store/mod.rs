@@ -15,10 +15,10 @@ pub mod cards;
 pub mod delivery;
 pub mod intake;
 pub mod notices;
-pub mod sweeps;
 pub mod outside;
 pub mod overview;
 pub mod queue;
+pub mod sweeps;
 mod writer;
 
 #[cfg(test)]
