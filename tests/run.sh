@@ -52,7 +52,7 @@ step "licences, sources and duplicates of dependencies"
 command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
 cargo deny --locked check bans licenses sources
 
-install_missing python3=python3 git=git chromium=chromium chromedriver=chromium-driver prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2
+install_missing python3=python3 git=git chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \
@@ -67,10 +67,11 @@ if ! "$python" -c 'import aiohttp, hermes_cli, time_machine, prometheus_client, 
     "$python" -m pip install -q -r tests/end_to_end/requirements.txt
 fi
 
-step "end-to-end tests against the real hermes-agent, Prometheus and systemd"
+step "end-to-end tests against the real hermes-agent, Prometheus, Alertmanager and systemd"
 cargo build --locked
-cargo build --locked --examples
+cargo build --locked --example bot-api-server
 # They look at homes as their owner and as somebody else, so they are run as root.
-as_root env HERMES_EXPORTER="$PWD/target/debug/hermes-exporter" HERMES_ALERT_BRIDGE="$PWD/target/debug/hermes-alert-bridge" \
+as_root env HERMES_EXPORTER="$PWD/target/debug/hermes-exporter" \
+    HERMES_ALERT_BRIDGE="$PWD/target/debug/hermes-alert-bridge" \
     BOT_API_SERVER="$PWD/target/debug/examples/bot-api-server" HERMES_PYTHON="$python" PATH="$PATH" \
     "$python" -m pytest -q -p no:cacheprovider tests/end_to_end

@@ -3,8 +3,9 @@
 These tests need, and say so instead of skipping when one is missing:
 
 * `HERMES_EXPORTER`: path of the binary under test;
+* `HERMES_ALERT_BRIDGE` and `BOT_API_SERVER`: paths of the bridge under test and of the server that it sends to;
 * `HERMES_PYTHON`: path of a Python that has hermes-agent, time-machine, prometheus_client and pytest;
-* `prometheus` and `promtool` on the PATH;
+* `prometheus`, `promtool`, `prometheus-alertmanager` and `amtool` on the PATH;
 * `s6-svscan` and its tools on the PATH;
 * `chromium`, `chromedriver` and `git` on the PATH, and selenium for that Python;
 * what `machine.py` lists, to boot a systemd;
@@ -72,6 +73,26 @@ def prometheus() -> Path:
 @pytest.fixture(scope="session")
 def promtool() -> Path:
     return _on_path("promtool", "prometheus")
+
+
+@pytest.fixture(scope="session")
+def alertmanager() -> Path:
+    return _on_path("prometheus-alertmanager", "prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> Path:
+    return _on_path("amtool", "prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session")
+def bridge_binary() -> Path:
+    return _from_environment("HERMES_ALERT_BRIDGE", "the bridge under test")
+
+
+@pytest.fixture(scope="session")
+def bot_api_server() -> Path:
+    return _from_environment("BOT_API_SERVER", "the Bot API server to test against")
 
 
 @contextlib.contextmanager
