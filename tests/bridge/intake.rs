@@ -60,7 +60,7 @@ async fn a16_a_body_of_four_mebibytes() {
     let scene = Scene::new();
     let _bridge = scene.start(&Configuration::default());
     let description = "x".repeat(500);
-    let alerts: Vec<_> = (0..4600)
+    let alerts: Vec<_> = (0..5200)
         .map(|number| {
             Alert::firing("Large").label("disk", &format!("disk{number:04}x")).annotation("description", &description)
         })
@@ -72,7 +72,7 @@ async fn a16_a_body_of_four_mebibytes() {
     scene.messages(ROOT, 1).await;
     scene.settled().await;
     let found = scene.everything_in(ROOT);
-    let missing = (0..4600).filter(|number| !found.contains(&format!("disk{number:04}x"))).count();
+    let missing = (0..5200).filter(|number| !found.contains(&format!("disk{number:04}x"))).count();
     println!(
         "a16: {} bytes: {status}; {} messages, {missing} alerts missing",
         body.len(),

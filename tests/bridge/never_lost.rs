@@ -187,13 +187,12 @@ async fn a13_odd_answers() {
 async fn what_may_have_arrived_is_sent_once_more_and_counted() {
     let scene = Scene::new();
     let _bridge = scene.start(&Configuration { telegram: "timeout: 1s,".to_owned(), ..Configuration::default() });
-    for kind in [Kind::DropAfter, Kind::HangAfter] {
+    for (kind, name) in [(Kind::DropAfter, "Dropped"), (Kind::HangAfter, "Hanging")] {
         scene.api.fault(Fault { times: Some(1), chat_id: Some(ROOT), ..every(kind) });
-    }
-    for name in ["Dropped", "Hanging"] {
         scene.accept(&notification(&[Alert::firing(name)])).await;
+        scene.messages(ROOT, 1).await;
+        scene.settled().await;
     }
-    scene.settled().await;
     let texts = scene.texts(ROOT);
     for name in ["Dropped", "Hanging"] {
         let count = texts.iter().filter(|text| text.contains(name)).count();
