@@ -9,17 +9,18 @@
 //! * [`destinations`]: chats that wait, move, close or go away.
 //! * [`people`]: buttons, commands, messages from scripts.
 //! * [`heartbeats`]: the watchdog.
+//! * [`commands`]: exit codes and texts.
 //! * [`operating`]: proxies, secrets, reload, commands.
 //!
 //! Tests called after `a01` to `a17` print the figure that they are about.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod commands;
 #[path = "../bot_api/mod.rs"]
 mod bot_api;
 
 mod alertmanager;
+mod commands;
 mod content;
 mod destinations;
 mod heartbeats;
