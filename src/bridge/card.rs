@@ -103,6 +103,9 @@ pub struct Message {
     pub severity: Severity,
     /// The installation that it is about.
     pub instance: Option<String>,
+    /// Whether it arrives without a sound, however bad it is.
+    #[serde(default)]
+    pub is_silent: bool,
 }
 
 /// How something goes on, step by step.

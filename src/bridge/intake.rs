@@ -259,6 +259,7 @@ fn unauthorized() -> Message {
             .to_owned(),
         severity: Severity::Warning,
         instance: None,
+        is_silent: false,
     }
 }
 
@@ -268,6 +269,7 @@ fn refused(what: &str, why: &dyn std::error::Error) -> Message {
         text: format!("{}. Alertmanager does not send again what is refused.", display_chain(why)),
         severity: Severity::Warning,
         instance: None,
+        is_silent: false,
     }
 }
 

@@ -138,8 +138,13 @@ mod tests {
         assert_eq!(readiness.problems().await, Vec::<String>::new());
 
         let store = |age: f64, severity: Severity| {
-            let content =
-                Content::Message(Message { title: "a".to_owned(), text: String::new(), severity, instance: None });
+            let content = Content::Message(Message {
+                title: "a".to_owned(),
+                text: String::new(),
+                severity,
+                instance: None,
+                is_silent: false,
+            });
             let made = Timestamp::from_seconds(Timestamp::now().seconds() - age).unwrap();
             readiness.service.store.write(move |connection| {
                 cards::create_with(connection, &ChatName::from("root"), &content, None, made).map(|_| ())

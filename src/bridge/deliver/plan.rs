@@ -85,6 +85,9 @@ fn loudness(card: &Card) -> Option<Severity> {
 
 /// Whether a card's first message arrives without a sound.
 pub(super) fn is_silent(card: &Card, chat: &Chat, now: Timestamp) -> bool {
+    if matches!(&card.content, Content::Message(message) if message.is_silent) {
+        return true;
+    }
     match loudness(card) {
         None => true,
         Some(severity) => is_silent_for(severity, chat, now),

@@ -230,6 +230,7 @@ impl Lane {
                 text: text.clone(),
                 severity: Severity::Warning,
                 instance: None,
+                is_silent: false,
             };
             delivery::notice(connection, &chat, message, &key, now)
         })

@@ -182,12 +182,13 @@ type Kept = Vec<(ChatName, CardId)>;
 fn keep_all(connection: &Connection, chats: &[ChatName], note: &Note, now: Timestamp) -> Result<Kept, KeepError> {
     let instance = note.instance.as_deref().map(normal_instance);
     let keep = |chat: &ChatName| match &note.body {
-        Body::Message { title, text, key } => {
+        Body::Message { title, text, key, is_silent } => {
             let message = Message {
                 title: title.clone(),
                 text: text.clone(),
                 severity: note.severity,
                 instance: instance.clone(),
+                is_silent: *is_silent,
             };
             keep::message(connection, chat, message, key.as_deref(), now)
         }

@@ -44,6 +44,8 @@ struct RawNote {
     text: Option<String>,
     severity: Option<String>,
     key: Option<String>,
+    #[serde(deserialize_with = "boolean")]
+    silent: bool,
     progress: Option<String>,
     #[serde(deserialize_with = "boolean")]
     start: bool,
@@ -54,7 +56,7 @@ struct RawNote {
     outcome: Option<StepState>,
 }
 
-/// `true` in JSON, and `start`, `start=1` or `start=true` in a query.
+/// `true` in JSON, and for example `start`, `start=1` or `start=true` in a query.
 fn boolean<'a, D: Deserializer<'a>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -66,7 +68,7 @@ fn boolean<'a, D: Deserializer<'a>>(deserializer: D) -> Result<bool, D::Error> {
         Typed::Bool(is_so) => Ok(is_so),
         Typed::Text(text) if ["", "1", "true"].contains(&text.as_str()) => Ok(true),
         Typed::Text(text) if ["0", "false"].contains(&text.as_str()) => Ok(false),
-        Typed::Text(text) => Err(de::Error::custom(format!("start: {text:?} is neither true nor false"))),
+        Typed::Text(text) => Err(de::Error::custom(format!("{text:?} is neither true nor false"))),
     }
 }
 
@@ -96,7 +98,7 @@ pub(super) struct Note {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Body {
-    Message { title: String, text: String, key: Option<String> },
+    Message { title: String, text: String, key: Option<String>, is_silent: bool },
     Progress(Update),
 }
 
@@ -196,12 +198,16 @@ fn valid(raw: RawNote) -> Result<Note, Refusal> {
             if title.is_empty() && text.is_empty() {
                 return Err(Refusal::field("text", "there is nothing to tell; write text or title"));
             }
-            Body::Message { title, text, key: name("key", raw.key)? }
+            Body::Message { title, text, key: name("key", raw.key)?, is_silent: raw.silent }
         }
         Some(id) => {
             if raw.text.is_some() || raw.key.is_some() {
                 let field = if raw.text.is_some() { "text" } else { "key" };
                 return Err(Refusal::field(field, "a progress has none; its steps have a detail"));
+            }
+            if raw.silent {
+                let problem = "only a message has it; a progress makes no sound as long as nothing fails";
+                return Err(Refusal::field("silent", problem));
             }
             let are_all = raw.steps.is_some();
             let steps = steps(raw.step, raw.steps, raw.state, raw.detail)?;
@@ -290,8 +296,16 @@ mod tests {
     fn a_line_of_shell_is_enough() {
         let note = read(false, Some("instance=vijay"), b"backup done\n").unwrap();
         assert_eq!(note.to, For::Instance("vijay".to_owned()));
-        let body = Body::Message { title: String::new(), text: "backup done".to_owned(), key: None };
+        let body = Body::Message { title: String::new(), text: "backup done".to_owned(), key: None, is_silent: false };
         assert_eq!((note.severity, note.body), (Severity::Info, body));
+        for (query, silent) in [("silent", true), ("silent=true", true), ("silent=0", false)] {
+            let note = read(false, Some(&format!("chat=root&{query}")), b"a").unwrap();
+            assert!(matches!(note.body, Body::Message { is_silent, .. } if is_silent == silent), "{query}");
+        }
+        assert!(matches!(
+            json(r#"{"chat": "root", "text": "a", "silent": true}"#).unwrap().body,
+            Body::Message { is_silent: true, .. }
+        ));
         let query = "chat=root&progress=backup&step=Push%20it&state=done&start";
         let Body::Progress(update) = read(false, Some(query), b"12 GB").unwrap().body else { unreachable!() };
         let step = Step { name: "Push it".to_owned(), state: StepState::Done, detail: Some("12 GB".to_owned()) };
@@ -317,6 +331,8 @@ mod tests {
             (r#"{"chat": "root", "progress": "b", "outcome": "running"}"#, "outcome: it is neither done nor failed"),
             (r#"{"chat": "root", "progress": "b", "step": "a", "steps": []}"#, "step: there is `steps` as well"),
             (r#"{"chat": "root", "progress": "b", "text": "a"}"#, "text: a progress has none"),
+            (r#"{"chat": "root", "progress": "b", "start": true, "silent": true}"#, "silent: only a message has it"),
+            (r#"{"chat": "root", "text": "a", "silent": "maybe"}"#, "\"maybe\" is neither true nor false"),
         ] {
             let refusal = json(text).unwrap_err();
             assert!(refusal.contains(problem), "{text}: {refusal}");

@@ -63,7 +63,7 @@ fn any_content() -> impl Strategy<Value = Content> {
         3 => proptest::collection::vec(any_alert(9), 1..60).prop_map(|alerts| card_of(&alerts).content),
         3 => any_alert(600).prop_map(|alert| card_of(&[alert]).content),
         1 => (any_text(9), any_text(600)).prop_map(|(title, text)| {
-            Content::Message(Message { title, text, severity: Severity::Info, instance: Some("vijay".to_owned()) })
+            Content::Message(Message { title, text, severity: Severity::Info, instance: Some("vijay".to_owned()), is_silent: false })
         }),
         1 => (any_text(9), steps, proptest::option::of(any_state())).prop_map(|(title, steps, outcome)| {
             Content::Progress(Progress {

@@ -202,6 +202,7 @@ fn message(severity: Severity, instance: Option<&str>, title: &str, text: &str) 
         text: text.to_owned(),
         severity,
         instance: instance.map(str::to_owned),
+        is_silent: false,
     }))
 }
 

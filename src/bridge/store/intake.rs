@@ -213,6 +213,7 @@ fn truncated(receiver: &str, alerts: u64) -> Message {
         ),
         severity: Severity::Warning,
         instance: None,
+        is_silent: false,
     }
 }
 

@@ -190,7 +190,13 @@ mod tests {
     }
 
     fn message(severity: Severity) -> Content {
-        Content::Message(Message { title: "a".to_owned(), text: String::new(), severity, instance: None })
+        Content::Message(Message {
+            title: "a".to_owned(),
+            text: String::new(),
+            severity,
+            instance: None,
+            is_silent: false,
+        })
     }
 
     #[tokio::test]

@@ -159,7 +159,7 @@ mod tests {
 
     fn message(title: &str) -> Content {
         let (title, text) = (title.to_owned(), String::new());
-        Content::Message(Message { title, text, severity: Severity::Warning, instance: None })
+        Content::Message(Message { title, text, severity: Severity::Warning, instance: None, is_silent: false })
     }
 
     async fn within<T: Send + 'static>(work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static) -> T {

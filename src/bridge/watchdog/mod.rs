@@ -246,6 +246,7 @@ fn last_word(connection: &Connection, heart: &Heart, chat: &ChatName, now: Times
         text: format!("It has been missing for 7 days, while others beat: {{{}}}", labels.join(", ")),
         severity: super::alert::Severity::Warning,
         instance: heart.labels.get(super::alert::INSTANCE).map(|value| super::alert::normal_instance(value)),
+        is_silent: false,
     };
     cards::create_with(connection, chat, &Content::Message(message), None, now)?;
     Ok(())

@@ -140,6 +140,17 @@ async fn what_makes_no_sound_makes_none() {
         world.run_for(2).await;
         assert_eq!(silent(&world), is_silent, "{name}");
     }
+    for is_silent in [true, false] {
+        let (title, text) = ("hello".to_owned(), String::new());
+        let content =
+            Content::Message(Message { title, text, severity: Severity::Critical, instance: None, is_silent });
+        let now = Timestamp::now();
+        world
+            .write(move |connection| store::cards::create_with(connection, &ChatName::from("uma"), &content, None, now))
+            .await;
+        world.run_for(2).await;
+        assert_eq!(silent(&world), is_silent);
+    }
 }
 
 /// Makes the calls for a card that is to look like this, until there are no more.

@@ -137,8 +137,13 @@ async fn lanes_run_by_themselves_from_a_commit_until_the_end() {
     world.fire("uma", "A", "warning").await;
     world
         .write(|connection| {
-            let message =
-                Message { title: String::new(), text: "hello".to_owned(), severity: Severity::Info, instance: None };
+            let message = Message {
+                title: String::new(),
+                text: "hello".to_owned(),
+                severity: Severity::Info,
+                instance: None,
+                is_silent: false,
+            };
             store::cards::create_with(
                 connection,
                 &ChatName::from("ops"),
