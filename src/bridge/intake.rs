@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::header::{CONTENT_LENGTH, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 
 use super::alert::{Notification, Severity};
 use super::auth;
+use super::body::{Bodies, Body, BodyError};
 use super::card::Message;
 use super::config::ChatName;
 use super::metrics::Metrics;
@@ -41,9 +41,6 @@ const LARGE_BODY: usize = 128 * 1024;
 /// How long the store may take. A cluster of Alertmanagers waits 15 s before the next one posts as well.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
-
 /// How long who gets a 503 is asked to wait, in seconds.
 const RETRY_SECONDS: &str = "5";
 
@@ -58,6 +55,7 @@ struct Intake {
     service: Service,
     /// How long the store may take.
     patience: Duration,
+    bodies: Bodies,
     quiet: Quiet,
 }
 
@@ -73,7 +71,12 @@ fn router_with(service: Service, patience: Duration) -> Router {
     for path in mistaken {
         router = router.route(path, post(answer));
     }
-    router.layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(Intake { service, patience, quiet: Quiet::default() })
+    router.layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(Intake {
+        service,
+        patience,
+        bodies: Bodies::default(),
+        quiet: Quiet::default(),
+    })
 }
 
 async fn answer(State(intake): State<Intake>, request: Request) -> Response {
@@ -105,8 +108,8 @@ enum Problem {
     Secret(#[source] super::secret::SecretError),
     #[error("the body has more than {} MiB; let max_alerts in Alertmanager's webhook_configs, or group_by, make it smaller", LARGEST_BODY / 1024 / 1024)]
     TooLarge,
-    #[error("the body did not arrive: {0}")]
-    Body(String),
+    #[error("the body was not read")]
+    Body(#[source] BodyError),
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("the alerts could not be stored; they are to be sent again")]
@@ -160,12 +163,12 @@ async fn take(intake: &Intake, request: Request) -> Result<Accepted, Problem> {
         return Err(Problem::Unauthorized { challenge: auth::challenge(&in_force.config.auth) });
     }
     let sender = text_of(request.headers(), &USER_AGENT);
-    let body = match read_body(request).await {
-        Err(Problem::TooLarge) => {
+    let Body { bytes: body, room } = match intake.bodies.read(request, LARGEST_BODY).await {
+        Err(BodyError::TooLarge { .. }) => {
             note_refusal(service, operations_chat, "too_large", refused("too large", &Problem::TooLarge), None).await;
             return Err(Problem::TooLarge);
         }
-        body => body?,
+        body => body.map_err(Problem::Body)?,
     };
     let began = Instant::now();
     let now = Timestamp::now();
@@ -179,24 +182,16 @@ async fn take(intake: &Intake, request: Request) -> Result<Accepted, Problem> {
     };
     // Many may wait for the store, and none of them needs the text any more.
     drop(body);
-    let stored = service.store.write(move |connection| accept(connection, &arrival, now));
+    let stored = service.store.write(move |connection| {
+        let accepted = accept(connection, &arrival, now);
+        // Until here there is as much in memory as the body had room for, and more.
+        drop((arrival, room));
+        accepted
+    });
     let slow = |_| Problem::Slow { after: intake.patience };
     let accepted = tokio::time::timeout(intake.patience, stored).await.map_err(slow)?.map_err(Problem::Store)?;
     service.metrics.observe(Measured::Intake, began.elapsed());
     Ok(accepted)
-}
-
-async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    let said = text_of(request.headers(), &CONTENT_LENGTH).parse::<u64>().unwrap_or(0);
-    if said > LARGEST_BODY as u64 {
-        return Err(Problem::TooLarge);
-    }
-    match tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => Err(Problem::TooLarge),
-        Ok(Err(error)) => Err(Problem::Body(display_chain(&error))),
-        Err(_) => Err(Problem::Body(format!("it took more than {} s", BODY_PATIENCE.as_secs()))),
-    }
 }
 
 async fn read(body: Bytes, sender: String, in_force: Arc<InForce>, now: Timestamp) -> Result<Arrival, Refusal> {

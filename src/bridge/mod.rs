@@ -7,7 +7,8 @@
 //! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
 //! * [`config`]: the configuration file, from what was typed to what is valid.
 //! * [`alert`]: what Alertmanager tells, as everything else here sees it; [`webhook`]: reading that from a request.
-//! * [`intake`]: the requests themselves, from who may make them ([`auth`]) to the answer.
+//! * [`intake`]: the requests themselves, from who may make them ([`auth`]) to the answer; [`body`]: reading them
+//!   within bounds.
 //! * [`route`]: which chats an alert is for.
 //! * [`store`]: the one file in which everything is that must not be lost.
 //! * [`card`]: what stands in a chat, what should stand there, and the next step from one to the other.
@@ -24,6 +25,7 @@
 pub mod alert;
 pub mod alertmanager;
 pub mod auth;
+pub mod body;
 pub mod buttons;
 pub mod card;
 pub mod cli;

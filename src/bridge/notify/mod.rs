@@ -11,16 +11,16 @@ mod request;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use rusqlite::Connection;
 use serde_json::json;
 
 use super::alert::{Alert, INSTANCE, Labels, Notification, Status, normal_instance};
 use super::auth;
+use super::body::{Bodies, BodyError};
 use super::card::{CardId, Message};
 use super::config::{ChatName, Config};
 use super::metrics::table::Count;
@@ -39,15 +39,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `POST /notify`.
 pub fn router(service: Service) -> Router {
-    Router::new().route("/notify", post(notify)).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(service)
+    let state = (service, Bodies::default());
+    Router::new().route("/notify", post(notify)).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(state)
 }
 
-async fn notify(
-    State(service): State<Service>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Response {
+async fn notify(State((service, bodies)): State<(Service, Bodies)>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let query = request.uri().query().map(str::to_owned);
     let in_force = service.in_force();
     let count = |outcome: &str| service.metrics.count(Count::Notes, &[outcome]);
     match auth::is_allowed(&in_force.config.auth, &headers) {
@@ -59,17 +57,22 @@ async fn notify(
         }
         Err(error) => return failed(&service, &error),
     }
-    let body = match body {
+    let body = match bodies.read(request, LARGEST_BODY).await {
         Ok(body) => body,
-        Err(rejection) => {
+        Err(error @ BodyError::NoRoom { .. }) => return failed(&service, &error),
+        Err(error) => {
             count("refused");
-            return rejection.into_response();
+            let status = match error {
+                BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::REQUEST_TIMEOUT,
+            };
+            return (status, format!("{error}\n")).into_response();
         }
     };
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_json =
         content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    let note = request::read(is_json, query.as_deref(), &body);
+    let note = request::read(is_json, query.as_deref(), &body.bytes);
     let kept = match note.and_then(|note| Ok((chats(&in_force.config, &note)?, note))) {
         Ok((wanted, note)) => {
             for chat in &wanted.muted {
