@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, ORIGIN};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::config::Auth;
@@ -12,8 +12,12 @@ use super::secret::SecretError;
 /// Whether a request with these headers is allowed. The secret is read anew, so that one that was changed counts at once;
 /// an error says that it could not be, which is nobody's fault who asks.
 ///
-/// How long this takes does not tell how much of a wrong secret was right.
+/// A web page never is: any page that somebody looks at can have the browser post to addresses of that machine, and a
+/// browser says so. How long this takes does not tell how much of a wrong secret was right.
 pub fn is_allowed(auth: &Auth, headers: &HeaderMap) -> Result<bool, SecretError> {
+    if headers.contains_key(ORIGIN) {
+        return Ok(false);
+    }
     match auth {
         Auth::Open => Ok(true),
         Auth::Bearer(token) => {
@@ -79,6 +83,9 @@ mod tests {
         }
         assert!(!is_allowed(&auth, &HeaderMap::new()).unwrap());
         assert!(is_allowed(&Auth::Open, &HeaderMap::new()).unwrap());
+        let mut from_a_page = headers("Bearer correct horse");
+        from_a_page.insert(ORIGIN, "https://example.org".parse().unwrap());
+        assert!(!is_allowed(&auth, &from_a_page).unwrap() && !is_allowed(&Auth::Open, &from_a_page).unwrap());
         // A new token counts at once, and an old one no more.
         std::fs::write(&file, "battery staple").unwrap();
         assert!(!is_allowed(&auth, &headers("Bearer correct horse")).unwrap());
