@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::alert::Labels;
 use super::config::{Alertmanager, Auth};
+use super::route::Matchers;
 use super::secret::SecretError;
 use crate::system::time::Timestamp;
 
@@ -83,18 +84,30 @@ pub struct NewSilence {
 }
 
 /// A silence that is in force, or will be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ListedSilence {
     /// Its id.
     pub id: String,
     /// What it silences, as Alertmanager writes it: `{alertname="A", instance=~"v.*"}`.
     pub matchers: String,
+    /// The same, to be compared with labels; none where it is not understood.
+    pub fits: Option<Matchers>,
+    /// The labels that it is for, where each of its matchers is for exactly one value.
+    pub labels: Option<Labels>,
     /// When it ends.
     pub until: Option<Timestamp>,
     /// Who has made it.
     pub created_by: String,
     /// What for.
     pub comment: String,
+}
+
+impl ListedSilence {
+    /// Whether it is for exactly these labels, as one is that was made of them.
+    pub fn is_of(&self, labels: &Labels) -> bool {
+        let given = labels.iter().filter(|(_, value)| !value.is_empty());
+        self.labels.as_ref().is_some_and(|own| given.eq(own.iter()))
+    }
 }
 
 /// The way to an Alertmanager.
@@ -145,8 +158,14 @@ impl Client {
     pub async fn expire(&self, id: &str) -> Result<(), AlertmanagerError> {
         let request = self.request(Method::DELETE, &["silence", id])?;
         match self.ask(request).await {
-            Err(AlertmanagerError::NoApi { .. }) => Ok(()),
-            Err(AlertmanagerError::Refused { reason, .. }) if reason.contains("expired") => Ok(()),
+            // Where there is no API of Alertmanager at all, that is no news of the silence.
+            Err(AlertmanagerError::NoApi { .. }) => self.status().await.map(drop),
+            // Before 0.26 one that is gone is a failure of its own kind.
+            Err(AlertmanagerError::Refused { reason, .. })
+                if reason.contains("expired") || reason.contains("not found") =>
+            {
+                Ok(())
+            }
             outcome => outcome.map(|_| ()),
         }
     }
@@ -267,24 +286,30 @@ fn positive() -> bool {
     true
 }
 
+impl RawMatcher {
+    fn operator(&self) -> &'static str {
+        match (self.is_equal, self.is_regex) {
+            (true, false) => "=",
+            (false, false) => "!=",
+            (true, true) => "=~",
+            (false, true) => "!~",
+        }
+    }
+}
+
 impl RawSilence {
     fn listed(self) -> ListedSilence {
-        let matchers: Vec<String> = self
-            .matchers
-            .iter()
-            .map(|matcher| {
-                let operator = match (matcher.is_equal, matcher.is_regex) {
-                    (true, false) => "=",
-                    (false, false) => "!=",
-                    (true, true) => "=~",
-                    (false, true) => "!~",
-                };
-                format!("{}{operator}{:?}", matcher.name, matcher.value)
-            })
-            .collect();
+        let written = |matcher: &RawMatcher| format!("{}{}{:?}", matcher.name, matcher.operator(), matcher.value);
+        let matchers: Vec<String> = self.matchers.iter().map(written).collect();
+        let parts =
+            self.matchers.iter().map(|matcher| (matcher.name.as_str(), matcher.operator(), matcher.value.as_str()));
+        let is_plain = self.matchers.iter().all(|matcher| matcher.operator() == "=");
+        let labels = self.matchers.iter().map(|matcher| (matcher.name.clone(), matcher.value.clone()));
         ListedSilence {
             id: self.id,
             matchers: format!("{{{}}}", matchers.join(", ")),
+            fits: Matchers::of(parts).ok(),
+            labels: is_plain.then(|| labels.collect()),
             until: Timestamp::from_text(&self.ends_at),
             created_by: self.created_by,
             comment: self.comment,

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::time::Instant;
 
 use super::OWN_RECEIVER;
 use super::offer::{Action, LIFETIME, MOST_SILENCES, can_be_silenced, firing, is_silenced, shown};
 use crate::bridge::alert::Alert;
-use crate::bridge::alertmanager::{Client, NewSilence};
+use crate::bridge::alertmanager::{AlertmanagerError, Client, ListedSilence, NewSilence};
 use crate::bridge::card::{Card, CardId, Content, IncidentId};
 use crate::bridge::config::Config;
 use crate::bridge::metrics::table::Count;
@@ -20,6 +21,14 @@ use crate::bridge::store::{StoreError, cards, milliseconds, moment};
 use crate::bridge::telegram::{Destination, MessageId, User};
 use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
+
+/// How long Alertmanager may take with all of what a press asks for: somebody looks at the phone, and Telegram takes an
+/// answer only for a short while.
+const BUDGET: Duration = Duration::from_secs(5);
+
+/// A silence that ends at most so much earlier than the one that is to be made is the same one, where somebody has made it
+/// of the same labels: what came of the press before was not known.
+const RECENTLY: Duration = Duration::from_secs(300);
 
 /// As much as Telegram shows of an answer.
 const LONGEST_ANSWER: usize = 200;
@@ -96,7 +105,7 @@ impl Refusal {
 enum Job {
     Acknowledge(Vec<IncidentId>),
     Silence(Duration, Vec<(IncidentId, Alert)>),
-    Undo(Vec<(IncidentId, String)>),
+    Undo(Vec<(IncidentId, String, Alert)>),
 }
 
 /// A press that was judged.
@@ -191,7 +200,10 @@ fn job(config: &Config, card: &Card, action: Action, now: Timestamp) -> Result<J
             let silenced = members.iter().map(|member| &member.incident);
             let silences: Vec<_> = silenced
                 .filter(|incident| is_silenced(incident, now))
-                .filter_map(|incident| incident.silence.as_ref().map(|silence| (incident.id, silence.id.clone())))
+                .filter_map(|incident| {
+                    let silence = incident.silence.as_ref()?;
+                    Some((incident.id, silence.id.clone(), incident.alert.clone()))
+                })
                 .collect();
             match (silences.is_empty(), &config.alertmanager) {
                 (true, _) => Err(Refusal::NotSilenced),
@@ -250,6 +262,8 @@ async fn act(service: &Service, press: &Press) -> Result<Answer, StoreError> {
     let (card, job) = match judged.verdict {
         Ok(verdict) => verdict,
         Err(refusal) => {
+            let action = judged.action.map_or("unknown", Action::class);
+            tracing::warn!(user = press.from.id, action, %refusal, "a press does not count");
             count(refusal.class());
             return Ok(failed(&refusal.to_string()));
         }
@@ -275,7 +289,16 @@ async fn act(service: &Service, press: &Press) -> Result<Answer, StoreError> {
 
 type Outcome = Result<(String, Option<String>), StoreError>;
 
-/// Makes a silence for each alert, up to the first that fails; those that are made stay.
+/// What Alertmanager says, if it says it in time.
+async fn in_time<T>(until: Instant, call: impl Future<Output = Result<T, AlertmanagerError>>) -> Result<T, String> {
+    match tokio::time::timeout_at(until, call).await {
+        Ok(outcome) => outcome.map_err(|error| display_chain(&error)),
+        Err(_) => Err(format!("Alertmanager has taken more than {} s.", BUDGET.as_secs())),
+    }
+}
+
+/// Makes a silence for each alert, up to the first that fails; those that are made stay. One that was made before, and of
+/// which the answer was lost, is not made again.
 async fn silence(
     service: &Service,
     config: &Config,
@@ -284,42 +307,48 @@ async fn silence(
     alerts: Vec<(IncidentId, Alert)>,
 ) -> Outcome {
     let by = name(config, press);
-    let now = Timestamp::now();
+    let created_by = format!("telegram:{} ({by})", press.from.id);
+    let (now, deadline) = (Timestamp::now(), Instant::now() + BUDGET);
     let until = Timestamp::from_seconds(now.seconds() + length.as_secs_f64()).unwrap_or(Timestamp::LATEST);
     let wanted = alerts.len();
-    let mut made: BTreeMap<i64, String> = BTreeMap::new();
-    let mut problem = None;
-    match client(config) {
-        Err(reason) => problem = Some(reason),
-        Ok(client) => {
-            for (incident, alert) in alerts {
-                let silence = NewSilence {
-                    comment: comment(&alert),
-                    labels: alert.labels,
-                    from: now,
-                    until,
-                    created_by: format!("telegram:{} ({by})", press.from.id),
-                };
-                match client.silence(&silence).await {
-                    Ok(id) => drop(made.insert(incident.0, id)),
-                    Err(error) => {
-                        problem = Some(display_chain(&error));
-                        break;
-                    }
+    let mut made: BTreeMap<i64, (String, Timestamp)> = BTreeMap::new();
+    let make_all = async {
+        let client = client(config)?;
+        let listed = in_time(deadline, client.silences()).await?;
+        for (incident, alert) in alerts {
+            let comment = comment(&alert);
+            let is_same = |silence: &&ListedSilence| {
+                let earlier = silence.until.map(|end| until.seconds_since(end));
+                silence.created_by == created_by
+                    && silence.comment == comment
+                    && silence.is_of(&alert.labels)
+                    && earlier.is_some_and(|earlier| (-1.0..RECENTLY.as_secs_f64()).contains(&earlier))
+            };
+            let before =
+                listed.iter().find(is_same).map(|silence| (silence.id.clone(), silence.until.unwrap_or(until)));
+            let silence = match before {
+                Some(silence) => silence,
+                None => {
+                    let created_by = created_by.clone();
+                    let silence = NewSilence { comment, labels: alert.labels, from: now, until, created_by };
+                    (in_time(deadline, client.silence(&silence)).await?, until)
                 }
-            }
+            };
+            made.insert(incident.0, silence);
         }
-    }
+        Ok(())
+    };
+    let problem: Option<String> = make_all.await.err();
     let done = made.len();
     let written = written(service, config, press, Action::Silence(length), problem.clone(), {
         let made = made.clone();
         move |connection| {
-            for (incident, id) in &made {
+            for (incident, (id, until)) in &made {
                 connection
                     .prepare_cached(
                         "UPDATE incident SET silence_id = ?2, silenced_by = ?3, silenced_until = ?4 WHERE id = ?1",
                     )?
-                    .execute(params![incident, id, by, milliseconds(until)])?;
+                    .execute(params![incident, id, by, milliseconds(*until)])?;
                 cards::touch_incident(connection, IncidentId(*incident))?;
             }
             Ok(())
@@ -329,7 +358,7 @@ async fn silence(
     if let Err(error) = written {
         // A silence that is not known here could not be undone from here either.
         if let Ok(client) = client(config) {
-            for id in made.values() {
+            for (id, _) in made.values() {
                 if let Err(error) = client.expire(id).await {
                     tracing::warn!(silence = id, error = %display_chain(&error), "a silence was made that is not known here");
                 }
@@ -344,23 +373,33 @@ async fn silence(
     })
 }
 
-/// Ends the silences that were made from here.
-async fn undo(service: &Service, config: &Config, press: &Press, silences: Vec<(IncidentId, String)>) -> Outcome {
-    let (wanted, mut ended, mut problem) = (silences.len(), Vec::new(), None);
-    match client(config) {
-        Err(reason) => problem = Some(reason),
-        Ok(client) => {
-            for (incident, id) in silences {
-                match client.expire(&id).await {
-                    Ok(()) => ended.push((incident, id)),
-                    Err(error) => {
-                        problem = Some(display_chain(&error));
-                        break;
-                    }
-                }
+/// Ends the silences that were made from here, also those that are not written down because the program was ended in
+/// between: what is undone is not silenced any more.
+async fn undo(
+    service: &Service,
+    config: &Config,
+    press: &Press,
+    silences: Vec<(IncidentId, String, Alert)>,
+) -> Outcome {
+    let (wanted, deadline) = (silences.len(), Instant::now() + BUDGET);
+    let mut ended = Vec::new();
+    let end_all = async {
+        let client = client(config)?;
+        let listed = in_time(deadline, client.silences()).await?;
+        for (incident, id, alert) in silences {
+            let comment = comment(&alert);
+            let is_from_here = |silence: &&ListedSilence| {
+                silence.id != id && silence.comment == comment && silence.is_of(&alert.labels)
+            };
+            for other in listed.iter().filter(is_from_here) {
+                in_time(deadline, client.expire(&other.id)).await?;
             }
+            in_time(deadline, client.expire(&id)).await?;
+            ended.push((incident, id));
         }
-    }
+        Ok(())
+    };
+    let problem: Option<String> = end_all.await.err();
     let done = ended.len();
     written(service, config, press, Action::Undo, problem.clone(), move |connection| {
         for (incident, id) in &ended {

@@ -89,6 +89,14 @@ impl Matchers {
         Ok(Matchers(matchers))
     }
 
+    /// Of labels, operators and values that are apart already.
+    pub fn of<'a>(parts: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> Result<Matchers, MatcherError> {
+        let matcher = |(label, operator, value): (&str, &str, &str)| {
+            Ok(Matcher { test: test(label, operator, value)?, label: label.to_owned() })
+        };
+        parts.map(matcher).collect::<Result<_, _>>().map(Matchers)
+    }
+
     /// Whether nothing is asked, so that everything fits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -192,7 +192,7 @@ async fn where_alertmanager_fails_it_is_told_and_the_button_can_be_pressed_again
     assert_eq!(answer.text, "Nothing is silenced. Alertmanager refuses (500): the disk is full");
     assert!(answer.is_alert);
     assert_eq!(scene.data("🔕 1 h").await, data);
-    scene.alertmanager.state().refusal = Some((2, 500, "the disk is full".to_owned()));
+    scene.alertmanager.state().refusal = Some((3, 500, "the disk is full".to_owned()));
     let answer = scene.press(7, MESSAGE, &data).await;
     assert!(answer.text.starts_with("Silenced 1 of 3; press again for the others."), "{answer:?}");
     assert_eq!(scene.labels().await.len(), 3);
@@ -203,6 +203,89 @@ async fn where_alertmanager_fails_it_is_told_and_the_button_can_be_pressed_again
     scene.alertmanager.state().refusal = Some((0, 401, String::new()));
     let undo = scene.data("↩ Undo silence").await;
     assert!(scene.press(7, MESSAGE, &undo).await.text.starts_with("It stays silenced. Alertmanager refuses the login"));
+}
+
+#[tokio::test]
+async fn a_silence_of_which_the_answer_was_lost_is_neither_made_twice_nor_left_behind() {
+    let scene = Scene::of(1).await;
+    let data = scene.data("🔕 1 h").await;
+    // The program was ended after Alertmanager had made it, and before that was written down.
+    let forget =
+        "UPDATE button SET used = NULL, used_by = NULL; UPDATE incident SET silence_id = NULL, silenced_until = NULL";
+    assert!(!scene.press(7, MESSAGE, &data).await.is_alert);
+    scene.execute(forget).await;
+    assert!(!scene.press(7, MESSAGE, &data).await.is_alert);
+    assert_eq!(scene.silenced(), 1);
+    // Another one is made where it is for longer, or by somebody else; and all of them end together.
+    scene.execute(forget).await;
+    let longer = scene.data("4 h").await;
+    assert!(!scene.press(7, MESSAGE, &longer).await.is_alert);
+    scene.execute(forget).await;
+    assert!(!scene.press(8, MESSAGE, &longer).await.is_alert);
+    assert_eq!(scene.silenced(), 3);
+    let foreign = {
+        let mut state = scene.alertmanager.state();
+        let mut foreign = state.silences["silence-1"].clone();
+        foreign["id"] = serde_json::json!("foreign");
+        foreign["comment"] = serde_json::json!("planned");
+        state.silences.insert("foreign".to_owned(), foreign);
+        "foreign"
+    };
+    assert_eq!(scene.press(7, MESSAGE, &scene.data("↩ Undo silence").await).await.text, "The silence is ended.");
+    assert_eq!(scene.silenced(), 1);
+    assert_eq!(scene.alertmanager.state().silences[foreign]["status"]["state"], "active");
+}
+
+#[tokio::test]
+async fn an_undo_of_what_is_gone_is_done_and_one_without_alertmanager_is_not() {
+    let scene = Scene::of(1).await;
+    assert!(!scene.press(7, MESSAGE, &scene.data("🔕 1 h").await).await.is_alert);
+    let undo = scene.data("↩ Undo silence").await;
+    // Something else answers where Alertmanager was.
+    scene.alertmanager.state().refusal = Some((0, 404, "<html>not here</html>".to_owned()));
+    let answer = scene.press(7, MESSAGE, &undo).await;
+    assert!(answer.is_alert && answer.text.starts_with("It stays silenced. there is no API"), "{answer:?}");
+    {
+        let mut state = scene.alertmanager.state();
+        state.refusal = None;
+        state.silences.clear();
+    }
+    assert_eq!(scene.press(7, MESSAGE, &undo).await.text, "The silence is ended.");
+}
+
+#[tokio::test]
+async fn odd_labels_are_silenced_as_they_are() {
+    let scene = Scene::of(1).await;
+    let odd = [("alertname", "a\n\"b\\ é💥"), ("instance", "x"), ("empty", ""), ("space", " ")];
+    let labels = serde_json::to_string(&scripted::labels(&odd)).unwrap();
+    let work = move |connection: &Connection| {
+        Ok(connection.execute("UPDATE incident SET alert = json_set(alert, '$.labels', json(?1))", [labels])?)
+    };
+    scene.service.store.write(work).await.unwrap();
+    assert!(!scene.press(7, MESSAGE, &scene.data("🔕 1 h").await).await.is_alert);
+    let made = scene.alertmanager.state().silences["silence-1"]["matchers"].clone();
+    let made: Vec<_> = made.as_array().unwrap().iter().map(|matcher| matcher["value"].as_str().unwrap()).collect();
+    assert_eq!(made, ["a\n\"b\\ é💥", "x", " "]);
+    assert_eq!(scene.press(7, MESSAGE, &scene.data("↩ Undo silence").await).await.text, "The silence is ended.");
+    assert_eq!(scene.silenced(), 0);
+}
+
+#[tokio::test]
+async fn who_is_no_more_on_the_list_may_press_no_more() {
+    let scene = Scene::of(1).await;
+    let data = scene.data("✋ Ack").await;
+    let mut config = scene.service.in_force().config.clone();
+    config.buttons.as_mut().unwrap().users.remove(&7);
+    scene.service.current.store(Arc::new(scripted::in_force(config, Arc::default())));
+    assert!(scene.press(7, MESSAGE, &data).await.text.starts_with("You may not do this."));
+    assert!(!scene.press(8, MESSAGE, &data).await.is_alert);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_alertmanager_that_hangs() {
+    let now = Instant::now();
+    assert!(in_time(now, std::future::pending::<Result<(), _>>()).await.unwrap_err().contains("more than 5 s"));
+    assert_eq!(in_time(now + BUDGET, async { Ok(7) }).await, Ok(7));
 }
 
 #[tokio::test]
