@@ -22,7 +22,7 @@ use crate::system::time::Timestamp;
 /// The commands, as people see them when they type `/`.
 pub(super) const COMMANDS: [(&str, &str); 5] = [
     ("alerts", "what fires here"),
-    ("silences", "what is silenced in Alertmanager"),
+    ("silences", "what of it is silenced"),
     ("status", "how the bridge is"),
     ("whoami", "the numbers of this chat and of you"),
     ("help", "what can be asked"),
@@ -121,7 +121,7 @@ pub(super) async fn answer(
     let lines = match command {
         Command::WhoAmI => Ok(who_am_i(asked)),
         Command::Help => Ok(COMMANDS.iter().map(|(name, about)| format!("/{name}: {}", escaped(about))).collect()),
-        Command::Silences => Ok(silences(config, now).await),
+        Command::Silences => silences(service, config, asked.at, now).await,
         Command::Alerts => {
             let (config, at) = (config.clone(), asked.at);
             service.store.read(move |connection| alerts(connection, &config, at, now)).await
@@ -191,21 +191,7 @@ fn alerts(
     if here.is_empty() {
         return Ok(vec!["This chat is not configured; /whoami tells what to write.".to_owned()]);
     }
-    let mut firing: Vec<Incident> = Vec::new();
-    let mut find = connection.prepare_cached(&format!(
-        "SELECT DISTINCT {} FROM card JOIN card_incident ON card = card.id JOIN incident ON incident.id = incident
-         WHERE chat = ?1 AND incident.status = 'firing'",
-        cards::INCIDENT_COLUMNS
-    ))?;
-    for chat in &here {
-        let mut rows = find.query([chat.as_str()])?;
-        while let Some(row) = rows.next()? {
-            let incident = cards::incident(row)?;
-            if !firing.iter().any(|other| other.id == incident.id) {
-                firing.push(incident);
-            }
-        }
-    }
+    let mut firing = firing_in(connection, &here)?;
     // The worst first, and of those the newest.
     firing.sort_by(|one, other| {
         let newest = || other.alert.starts_at.seconds().total_cmp(&one.alert.starts_at.seconds());
@@ -215,6 +201,26 @@ fn alerts(
         return Ok(vec!["✅ Nothing fires here.".to_owned()]);
     }
     Ok(firing.iter().map(|incident| alert_line(incident, now)).collect())
+}
+
+/// What fires of that which is told in these chats.
+fn firing_in(connection: &Connection, chats: &[ChatName]) -> Result<Vec<Incident>, StoreError> {
+    let mut firing: Vec<Incident> = Vec::new();
+    let mut find = connection.prepare_cached(&format!(
+        "SELECT DISTINCT {} FROM card JOIN card_incident ON card = card.id JOIN incident ON incident.id = incident
+         WHERE chat = ?1 AND incident.status = 'firing'",
+        cards::INCIDENT_COLUMNS
+    ))?;
+    for chat in chats {
+        let mut rows = find.query([chat.as_str()])?;
+        while let Some(row) = rows.next()? {
+            let incident = cards::incident(row)?;
+            if !firing.iter().any(|other| other.id == incident.id) {
+                firing.push(incident);
+            }
+        }
+    }
+    Ok(firing)
 }
 
 fn alert_line(incident: &Incident, now: Timestamp) -> String {
@@ -242,19 +248,57 @@ fn alert_line(incident: &Incident, now: Timestamp) -> String {
     line
 }
 
-async fn silences(config: &Config, now: Timestamp) -> Vec<String> {
+/// The silences of what fires here. Labels of alerts that others are told of are not for this chat, so of any other
+/// silence only the number is told; but for the operations chat, where all of them are.
+async fn silences(
+    service: &Service,
+    config: &Config,
+    at: Destination,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
     let Some(settings) = &config.alertmanager else {
-        return vec!["Alertmanager is not configured.".to_owned()];
+        return Ok(vec!["Alertmanager is not configured.".to_owned()]);
     };
+    let known = config.clone();
+    let here = service.store.read(move |connection| {
+        let here = chats_at(connection, &known, at)?;
+        Ok((firing_in(connection, &here)?, here))
+    });
+    let (firing, here) = here.await?;
+    if here.is_empty() {
+        return Ok(vec!["This chat is not configured; /whoami tells what to write.".to_owned()]);
+    }
     let listed = match Client::new(settings) {
         Ok(client) => client.silences().await,
         Err(error) => Err(error),
     };
-    match listed {
-        Err(error) => vec![format!("⚠️ {}", escaped(&display_chain(&error)))],
-        Ok(silences) if silences.is_empty() => vec!["Nothing is silenced.".to_owned()],
-        Ok(silences) => silences.iter().map(|silence| silence_line(silence, now)).collect(),
+    let all = match listed {
+        Err(error) => return Ok(vec![format!("⚠️ {}", escaped(&display_chain(&error)))]),
+        Ok(silences) if silences.is_empty() => return Ok(vec!["Nothing is silenced.".to_owned()]),
+        Ok(silences) => silences,
+    };
+    let is_told = |silence: &ListedSilence| {
+        here.contains(&config.operations_chat)
+            || firing.iter().any(|incident| {
+                let is_own = incident.silence.as_ref().is_some_and(|own| own.id == silence.id);
+                is_own || silence.fits.as_ref().is_some_and(|matchers| matchers.fit(&incident.alert.labels))
+            })
+    };
+    let (told, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_told);
+    let mut lines: Vec<String> = told.iter().map(|silence| silence_line(silence, now)).collect();
+    match (lines.is_empty(), others.len()) {
+        (_, 0) => {}
+        (true, 1) => {
+            lines.push("Nothing that fires here is silenced; there is 1 silence of something else.".to_owned())
+        }
+        (true, count) => {
+            lines.push(format!("Nothing that fires here is silenced; there are {count} silences of something else."));
+        }
+        // First, because it is what is left of what does not fit.
+        (false, 1) => lines.insert(0, "There is 1 more, of something that does not fire here.".to_owned()),
+        (false, count) => lines.insert(0, format!("There are {count} more, of what does not fire here.")),
     }
+    Ok(lines)
 }
 
 fn silence_line(silence: &ListedSilence, now: Timestamp) -> String {

@@ -129,6 +129,38 @@ async fn silences_are_those_of_alertmanager() {
 }
 
 #[tokio::test]
+async fn a_chat_hears_of_the_silences_of_its_own_alerts_and_only_how_many_others_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let alertmanager = Pretender::start().await;
+    let mut config = scripted::config(folder.path());
+    config.alertmanager = Some(alertmanager.settings(Auth::Open));
+    config.operations_chat = ChatName::from("uma");
+    let service = scripted::service(folder.path(), config, Arc::default());
+    scripted::card(&service, vec![alert(&[("alertname", "Down"), ("team", "a")], Timestamp::now())]).await;
+    let silence = |id: &str, team: &str| {
+        let matchers = serde_json::json!([{"name": "team", "value": team, "isRegex": true}]);
+        let silence = serde_json::json!({
+            "id": id, "status": {"state": "active"}, "endsAt": "2099-01-01T00:00:00Z", "matchers": matchers,
+        });
+        alertmanager.state().silences.insert(id.to_owned(), silence);
+    };
+    silence("1", "secret");
+    let nothing = "Nothing that fires here is silenced; there is 1 silence of something else.";
+    assert_eq!(text(&service, HERE, Command::Silences).await, nothing);
+    silence("2", "[ab]");
+    silence("3", "b");
+    silence("4", "(no regular expression");
+    let told = text(&service, HERE, Command::Silences).await;
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines.len() == 2 && lines[1].starts_with("🔕 <code>{team=~\"[ab]\"}</code>"), "{told}");
+    assert_eq!(lines[0], "There are 3 more, of what does not fire here.");
+    let operations = Destination { chat_id: 55, thread: None };
+    assert_eq!(text(&service, operations, Command::Silences).await.lines().count(), 4);
+    let elsewhere = Destination { chat_id: 7, thread: None };
+    assert!(text(&service, elsewhere, Command::Silences).await.starts_with("This chat is not configured"));
+}
+
+#[tokio::test]
 async fn the_status_says_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let service = scripted::service(folder.path(), scripted::config(folder.path()), Arc::default());
