@@ -4,6 +4,7 @@
 //! updates: where somebody else does, or the bot is a Hermes gateway's, buttons are off and sending goes on. It is tried
 //! again now and then, so that they come back by themselves.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,14 +122,14 @@ impl Poller {
             return Ok(None);
         };
         let (file, homes) = (telegram.token.clone(), [buttons.hermes_homes.clone(), self.own_homes.clone()].concat());
-        let looking =
-            move || file.read().map(|token| token_guard::look(&token, &homes)).map_err(|error| display_chain(&error));
+        let locks = token_guard::lock_folders(&homes);
+        let looking = move || {
+            file.read().map(|token| token_guard::look(&token, &homes, &locks)).map_err(|error| display_chain(&error))
+        };
         let looked = tokio::task::spawn_blocking(looking).await.map_err(|error| error.to_string());
         let looked = looked.flatten().map_err(|reason| (reason, self.pace.trouble.1))?;
-        if let Some(home) = looked.claimed_by {
-            let home = home.display();
-            let reason =
-                format!("the bot is the one of the Hermes gateway of {home}; make one of its own at @BotFather");
+        if let Some(claim) = looked.claimed_by {
+            let reason = format!("the bot is the one of {claim}; make one of its own at @BotFather");
             return Err((reason, self.pace.guard));
         }
         for error in looked.unreadable.iter().filter(|_| !self.is_unreadable_told) {
@@ -245,26 +246,39 @@ impl Poller {
         let bot = me.id;
         self.service.store.write(move |connection| note_read_to(connection, bot, next)).await?;
         *offset = next;
+        // Those below one message one after the other, so that what is pressed twice is done once; others need not wait for
+        // an Alertmanager that takes its time.
+        let mut pressed: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut written = Vec::new();
         for update in updates {
             match update.event {
                 Event::Press { id, from, at, data } => {
-                    let answer = press::press(&self.service, &Press { from, at, data }).await;
-                    if let Err(failure) = in_force.telegram.answer_press(&id, &answer.text, answer.is_alert).await {
-                        tracing::debug!(%failure, "a press could not be answered");
-                    }
+                    let below = at.map(|(at, message)| (at.chat_id, message.0));
+                    pressed.entry(below).or_default().push((id, Press { from, at, data }));
                 }
                 Event::Message { from: Some(from), at, text, .. } => {
-                    let Some(command) = commands::parse(&text, &me.username) else {
-                        continue;
-                    };
-                    let asked = Asked { from, at };
-                    if let Some(answer) = commands::answer(&self.service, &mut self.strangers, &asked, command).await {
-                        send(in_force, answer).await;
-                    }
+                    written.extend(commands::parse(&text, &me.username).map(|command| (Asked { from, at }, command)));
                 }
                 Event::Message { .. } | Event::Other => {}
             }
         }
+        let (service, strangers) = (&self.service, &mut self.strangers);
+        let presses = pressed.into_values().map(|below_one| async move {
+            for (id, press) in below_one {
+                let answer = press::press(service, &press).await;
+                if let Err(failure) = in_force.telegram.answer_press(&id, &answer.text, answer.is_alert).await {
+                    tracing::debug!(%failure, "a press could not be answered");
+                }
+            }
+        });
+        let commands = async {
+            for (asked, command) in written {
+                if let Some(answer) = commands::answer(service, strangers, &asked, command).await {
+                    send(in_force, answer).await;
+                }
+            }
+        };
+        tokio::join!(futures_util::future::join_all(presses), commands);
         Ok(())
     }
 
