@@ -38,7 +38,7 @@ pub fn beat(connection: &Connection, alert: &Alert, now: Timestamp) -> Result<()
     connection
         .prepare_cached(
             "INSERT INTO heartbeat (fingerprint, labels, last) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET labels = excluded.labels, last = max(last, excluded.last)",
+             ON CONFLICT DO UPDATE SET labels = excluded.labels, last = excluded.last",
         )?
         .execute(params![alert.fingerprint, labels, milliseconds(now)])?;
     Ok(())
@@ -63,8 +63,9 @@ pub async fn run(service: Service, mut stop: Stop) {
         let now = Timestamp::now();
         let pause = watchdog.as_ref().map_or(LOOKS.1, |watchdog| (watchdog.max_silence / 10).clamp(LOOKS.0, LOOKS.1));
         // A machine that has slept, or a clock that was set, is like a bridge that was not there.
+        let passed = now.seconds_since(looked_at);
         let was_away =
-            now.seconds_since(looked_at) > pause.as_secs_f64() + 60.0 || looked.elapsed() > pause * 10 + LOOKS.1;
+            !(-1.0..=pause.as_secs_f64() + 60.0).contains(&passed) || looked.elapsed() > pause * 10 + LOOKS.1;
         (looked, looked_at) = (Instant::now(), now);
         since = watchdog.as_ref().map(|_| since.filter(|_| !was_away).unwrap_or(now));
         let outcome =
@@ -113,6 +114,8 @@ fn look(
     chat: &ChatName,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    // The clock was set back: what was heard by a time that is yet to come was heard before now, at the latest.
+    connection.prepare_cached("UPDATE heartbeat SET last = ?1 WHERE last > ?1")?.execute([milliseconds(now)])?;
     let hearts = hearts(connection)?;
     let is_wanted = |heart: &Heart| {
         watched.is_some_and(|(watchdog, _)| heart.fingerprint == NEVER || watchdog.matchers.fit(&heart.labels))

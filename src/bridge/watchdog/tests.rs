@@ -83,6 +83,23 @@ async fn a17_a_heartbeat_that_stops_is_told_once_until_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_does_not_hide_an_absence() {
+    let mut scene = Scene::new();
+    scene.beat("a", DAY).await;
+    assert_eq!(scene.look(DAY + 1.0).await, [""; 0]);
+    // It was a day ahead, which is noticed while it looks.
+    scene.since += 100.0;
+    assert_eq!(scene.look(100.0).await, [""; 0]);
+    assert_eq!(scene.look(400.0).await, [""; 0]);
+    assert_eq!(scene.look(401.0).await, ["heartbeat a firing"]);
+    // The same where it is set back while hearts beat.
+    scene.beat("a", DAY).await;
+    scene.beat("a", 500.0).await;
+    assert_eq!(scene.look(501.0).await, ["heartbeat a resolved"]);
+    assert_eq!(scene.look(801.0).await, ["heartbeat a resolved", "heartbeat a firing"]);
+}
+
+#[tokio::test]
 async fn a_heartbeat_that_never_came_is_missed_after_a_while() {
     let scene = Scene::new();
     assert_eq!(scene.look(299.0).await, [""; 0]);
