@@ -35,7 +35,9 @@ pub(super) fn of(alert: &Alert, external_url: &str, links: &Links) -> AlertLinks
 
 /// A URL that a browser opens. Telegram shows a link to a host without a dot as mere text.
 fn openable(url: &str) -> Option<Url> {
-    let url = Url::parse(url.trim()).ok()?;
+    let mut url = Url::parse(url.trim()).ok()?;
+    // A name and a password are for whoever they were given to, and hide where the link leads. It fails where none can be.
+    let _ = (url.set_username(""), url.set_password(None));
     let is_openable = matches!(url.scheme(), "http" | "https")
         && url.host_str().is_some_and(|host| host.contains('.'))
         && url.as_str().len() <= LONGEST;
@@ -52,7 +54,8 @@ fn reachable(url: &str) -> Option<String> {
 
 fn graph(generator: &str, base: Option<&Url>) -> Option<String> {
     let Some(base) = base else { return reachable(generator) };
-    let generator = Url::parse(generator).ok()?;
+    // What has another scheme may have a path that does not begin with a slash, and would lengthen the name of the host.
+    let generator = Url::parse(generator).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     // What is before `/graph` is where Prometheus believes to be.
     let path = generator.path().rfind("/graph").and_then(|at| generator.path().get(at..)).unwrap_or(generator.path());
     let query = generator.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -155,6 +158,14 @@ mod tests {
             let found = of(&alert(url, &[("runbook_url", url), ("dashboard_url", url)]), url, &Links::default());
             assert_eq!(found, AlertLinks::default(), "{url}");
         }
+        let links = Links { prometheus: Some("https://prometheus.example.org".parse().unwrap()), ..Links::default() };
+        for url in
+            ["javascript:.evil.example/x", "mailto:@evil.example/x", "data:text/html,x", "//evil.example/graph", ""]
+        {
+            assert_eq!(of(&alert(url, &[]), "", &links).graph, None, "{url}");
+        }
+        let found = of(&alert("", &[("runbook_url", "https://uma:secret@r.example.org/a")]), "", &links);
+        assert_eq!(found.runbook.as_deref(), Some("https://r.example.org/a"));
         let found =
             of(&alert("http://10.0.0.5:9090/graph?g0.expr=up", &[]), "https://am.example.org", &Links::default());
         assert!(found.graph.is_some() && found.silence.is_some());
