@@ -20,6 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is seen whether there is a URL, where there was none.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// What the environment says of proxies counts here: the URL is somewhere else, and the way there is that of the machine.
+/// Where a redirect leads is not told where it came from, because that is the secret.
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().timeout(TIMEOUT).referer(false).build()
+}
+
 /// Why the URL was not asked for, or in vain.
 #[derive(Debug, thiserror::Error)]
 enum PingError {
@@ -35,7 +41,7 @@ enum PingError {
 
 /// Asks until the program is to end.
 pub async fn run(service: Service, mut stop: Stop) {
-    let client = match reqwest::Client::builder().timeout(TIMEOUT).build() {
+    let client = match client() {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(error = %display_chain(&error), "the ping URL can not be asked for");
@@ -127,7 +133,7 @@ mod tests {
         let config = scripted::config(folder.path());
         let service = scripted::service(folder.path(), config.clone(), Arc::default());
         let ping = Ping { url: SecretFile::at(&file), interval: Duration::from_secs(1) };
-        let client = reqwest::Client::new();
+        let client = client().unwrap();
         let pinged = |outcome: &str| service.metrics.counted(Count::Pings, &[outcome]);
         std::fs::write(&file, &good).unwrap();
         // There is no heartbeat yet.

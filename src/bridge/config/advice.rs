@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Auth, Chat, ChatId, ChatName, Config, Delivery};
 use crate::bridge::alert::Severity;
 use crate::bridge::route::Target;
+use crate::system::host_names::is_loopback;
 
 /// All of it, in the order of the keys that it is about.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -15,10 +16,31 @@ pub fn advice(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
+    about_the_way(config, &mut advice);
     about_chats(config, &mut advice);
     about_routes(config, &mut advice);
     about_the_rest(config, &mut advice);
     advice
+}
+
+fn about_the_way(config: &Config, advice: &mut Vec<String>) {
+    let is_readable = |url: &reqwest::Url| {
+        let host = url.host_str().unwrap_or_default();
+        url.scheme() == "http" && !is_loopback(host.trim_matches(['[', ']']))
+    };
+    if let Some(telegram) = config.telegram.as_ref().filter(|telegram| is_readable(&telegram.api_url)) {
+        advice.push(format!(
+            "telegram.api_url: {} is not encrypted, so whoever is on the way there can read the bot's token",
+            telegram.api_url
+        ));
+    }
+    if let Some(alertmanager) = config.alertmanager.as_ref().filter(|it| it.auth != Auth::Open && is_readable(&it.url))
+    {
+        advice.push(format!(
+            "alertmanager.url: {} is not encrypted, so whoever is on the way there can read its password or token",
+            alertmanager.url
+        ));
+    }
 }
 
 fn about_chats(config: &Config, advice: &mut Vec<String>) {

@@ -126,9 +126,27 @@ impl BridgeCheck<'_> {
         let url = reqwest::Url::parse(&typed.value).ok();
         let url = url.filter(|url| schemes.contains(&url.scheme()) && url.has_host());
         url.ok_or_else(|| {
-            let problem = format!("{:?} is not a URL; write it as in {}://host:1234", typed.value, schemes[0]);
+            // What is before an @ may be a password.
+            let shown = typed.value.rsplit_once('@').map_or(typed.value.clone(), |(_, host)| format!("…@{host}"));
+            let problem = format!("{shown:?} is not a URL; write it as in {}://host:1234", schemes[0]);
             self.invalid(&typed.referenced, key, problem)
         })
+    }
+
+    /// One that is shown to people, or whose password has a place of its own.
+    fn url_without_password(
+        &self,
+        typed: &Spanned<String>,
+        key: &str,
+        schemes: &[&str],
+        instead: &str,
+    ) -> Result<reqwest::Url, ConfigError> {
+        let url = self.url(typed, key, schemes)?;
+        if url.password().is_some() || !url.username().is_empty() {
+            let problem = format!("there is a name or password in it; {instead}");
+            return Err(self.invalid(&typed.referenced, key, problem));
+        }
+        Ok(url)
     }
 
     fn telegram(&self, typed: &RawTelegram) -> Result<TelegramSettings, ConfigError> {
@@ -363,7 +381,8 @@ impl BridgeCheck<'_> {
 
     fn links(&self, typed: &RawLinks) -> Result<Links, ConfigError> {
         let url = |typed: &Option<Spanned<String>>, key: &str| {
-            typed.as_ref().map(|typed| self.url(typed, key, &["https", "http"])).transpose()
+            let instead = "links are read by everybody in a chat";
+            typed.as_ref().map(|typed| self.url_without_password(typed, key, &["https", "http"], instead)).transpose()
         };
         let dashboard = &typed.dashboard;
         url(dashboard, "dashboard")?;
@@ -394,7 +413,12 @@ impl BridgeCheck<'_> {
 
     fn alertmanager(&self, typed: &RawAlertmanager) -> Result<Alertmanager, ConfigError> {
         Ok(Alertmanager {
-            url: self.url(&typed.url, "url", &["http", "https"])?,
+            url: self.url_without_password(
+                &typed.url,
+                "url",
+                &["http", "https"],
+                "write auth: {username: bridge, password_file: /etc/hermes-alert-bridge/alertmanager.password} beside it",
+            )?,
             auth: self.auth(typed.auth.as_ref())?,
         })
     }
