@@ -226,12 +226,16 @@ fn delivered(text: &str) -> Option<MessageId> {
 pub fn of_transport(error: reqwest::Error) -> Failure {
     let was_sent = !(error.is_connect() || error.is_builder());
     let error = error.without_url();
-    let mut told = error.to_string();
+    let mut causes = vec![error.to_string()];
     let mut source = error.source();
     while let Some(cause) = source {
-        told = format!("{told}: {cause}");
+        causes.push(cause.to_string());
         source = cause.source();
     }
+    // The libraries' own words for "it has failed" tell nobody anything; why it has failed comes after them.
+    let says_why = |cause: &String| cause != "error sending request" && !cause.starts_with("client error (");
+    let first = causes.iter().position(says_why).unwrap_or_default();
+    let told = causes.split_off(first).join(": ");
     if was_sent { Failure::Ambiguous(told) } else { Failure::Transient(told) }
 }
 
