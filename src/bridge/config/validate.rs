@@ -96,6 +96,13 @@ impl BridgeCheck<'_> {
     }
 
     fn secret_file(&self, typed: &Spanned<String>, key: &str, example: &str) -> Result<SecretFile, ConfigError> {
+        if !typed.value.starts_with('/') {
+            // It may be the secret itself, which is not for terminals and logs.
+            let problem = format!(
+                "what stands here is not the path of a file; write the secret into a file, and its path here, as in {example}"
+            );
+            return Err(self.invalid(&typed.referenced, key, problem));
+        }
         self.check.absolute_path(typed, key, example).map(SecretFile::at)
     }
 
