@@ -8,6 +8,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::config::Auth;
 use super::secret::SecretError;
+use crate::error_chain::display_chain;
 
 /// Whether a request with these headers is allowed. The secret is read anew, so that one that was changed counts at once;
 /// an error says that it could not be, which is nobody's fault who asks.
@@ -34,6 +35,17 @@ pub fn is_allowed(auth: &Auth, headers: &HeaderMap) -> Result<bool, SecretError>
                 .is_some_and(|(name, word)| (is_same(name, username) & is_same(word, password.reveal())).into()))
         }
     }
+}
+
+/// Why nobody can be let in; nothing where whoever knows the secret can.
+pub fn problem(auth: &Auth) -> Option<String> {
+    let secret = match auth {
+        Auth::Open => return None,
+        Auth::Bearer(token) => token,
+        Auth::Basic { password, .. } => password,
+    };
+    let error = secret.read().err()?;
+    Some(format!("nobody can be let in, and no alerts are accepted: {}", display_chain(&error)))
 }
 
 /// What to answer with in `WWW-Authenticate` when it is not.

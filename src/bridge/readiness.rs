@@ -4,6 +4,7 @@
 //!
 //! * the store commits, which is tried: something is written, and waited for;
 //! * Telegram has not refused the token, and what the configuration names can be used;
+//! * what it lets people in by can be read;
 //! * every part of it runs;
 //! * nothing critical that nobody knows of has waited for longer than [`CRITICAL_PATIENCE`]: then somebody has to be told
 //!   in another way.
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
+use super::auth;
 use super::reload::{Problem, Reloader};
 use super::service::Service;
 use super::store::overview::{self, Overview};
@@ -75,6 +77,7 @@ impl Readiness {
         if let Some(said) = &*self.service.health.token_refused.load() {
             problems.push(format!("Telegram refuses the bot's token: {said}"));
         }
+        problems.extend(auth::problem(&self.service.in_force().config.auth));
         problems.extend(self.reloader.facts().problems.into_iter().map(|Problem(problem)| problem));
         problems.extend(self.tasks.list().into_iter().map(|(name, why)| format!("{name} does not run: {why}")));
         match overview {
@@ -159,6 +162,20 @@ mod tests {
 
         readiness.service.health.token_refused.store(Some(Arc::new("Unauthorized".to_owned())));
         assert_eq!(readiness.problems().await[0], "Telegram refuses the bot's token: Unauthorized");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_not_there_is_told_until_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("webhook.token");
+        let more = format!("auth: {{bearer_token_file: {}}}\n", token.display());
+        let reloader = Arc::new(Reloader::start(trial::configuration(folder.path(), &more)).unwrap());
+        let service = Service { current: reloader.current(), ..trial::service(folder.path()) };
+        let readiness = Readiness::of(service, reloader, TasksDown::default());
+        let problems = readiness.problems().await;
+        assert!(problems.len() == 1 && problems[0].contains("webhook.token is not there"), "{problems:?}");
+        std::fs::write(&token, "secret\n").unwrap();
+        assert_eq!(readiness.problems().await, Vec::<String>::new());
     }
 
     #[tokio::test]

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::config::{Config, ConfigError};
+use super::auth;
+use super::config::{Config, ConfigError, Delivery};
 use super::render::Renderer;
 use super::service::Stop;
 use super::telegram::Telegram;
@@ -196,17 +197,17 @@ fn load(file: &Path, former: &InForce) -> Result<InForce, ReloadError> {
     if config.store != former.config.store {
         return Err(ReloadError::OtherStore { from: former.config.store.clone(), to: config.store });
     }
-    match in_force(config, Some(former)) {
-        (in_force, problems) if problems.is_empty() => Ok(in_force),
-        (_, problems) => Err(ReloadError::Problems { problems }),
-    }
+    let shut_out = auth::problem(&config.auth).map(Problem);
+    let (in_force, mut problems) = in_force(config, Some(former));
+    problems.extend(shut_out);
+    if problems.is_empty() { Ok(in_force) } else { Err(ReloadError::Problems { problems }) }
 }
 
 /// How a configuration's messages are brought to people.
 pub fn way_to_people(config: &Config) -> Result<Arc<dyn Telegram>, BotError> {
     match &config.telegram {
         Some(settings) => Ok(Arc::new(Bot::new(settings)?)),
-        None => Ok(Arc::new(Console::new())),
+        None => Ok(Arc::new(Console::new().with_names_of(config))),
     }
 }
 
@@ -214,8 +215,12 @@ pub fn way_to_people(config: &Config) -> Result<Arc<dyn Telegram>, BotError> {
 /// has changed, with its connections.
 pub fn in_force(config: Config, former: Option<&InForce>) -> (InForce, Vec<Problem>) {
     let mut problems = Vec::new();
-    let is_same =
-        |former: &&InForce| former.config.delivery == config.delivery && former.config.telegram == config.telegram;
+    let is_same = |former: &&InForce| {
+        former.config.delivery == config.delivery
+            && former.config.telegram == config.telegram
+            // The console knows chats by their names.
+            && (config.delivery == Delivery::Telegram || former.config.chats.keys().eq(config.chats.keys()))
+    };
     let telegram = match former.filter(is_same) {
         Some(former) => Arc::clone(&former.telegram),
         None => way_to_people(&config).unwrap_or_else(|error| {

@@ -17,7 +17,7 @@ use crate::bridge::reload::{self, Reloader};
 use crate::bridge::service::{Service, Stop};
 use crate::bridge::store::{Store, outside};
 use crate::bridge::tasks::{Patience, Task, Tasks};
-use crate::bridge::{buttons, deliver, housekeeping, ping, serve as server, watchdog};
+use crate::bridge::{auth, buttons, deliver, housekeeping, ping, serve as server, watchdog};
 use crate::web::{lifetime, listen};
 
 /// How long tasks get to end, above the time that a call to Telegram may take: one that is under way has an outcome that
@@ -61,6 +61,9 @@ async fn serve_until_stopped(reloader: Arc<Reloader>, addresses: &[String]) -> R
     let service = Service { store: store.clone(), current, metrics: Arc::default(), health: Arc::default() };
     let (stopping, stop) = watch::channel(false);
     let tasks = Tasks::start(tasks(&reloader), &service, &stop, Patience::default());
+    if let Some(problem) = auth::problem(&service.in_force().config.auth) {
+        tracing::error!(problem, "Requests are answered with 503 until this is mended.");
+    }
     let is_open = service.in_force().config.auth == Auth::Open;
     for listener in &listeners {
         let address = listener.local_addr().map_err(system("reading the listener's address"))?;

@@ -6,15 +6,21 @@ use super::advice::what_to_do;
 use super::arguments::SendTestArguments;
 use super::run::{config_of, runtime, store_beside};
 use super::{CommandError, chat_named, print};
+use crate::bridge::config::Delivery;
 use crate::bridge::reload::way_to_people;
 use crate::bridge::store::overview;
-use crate::bridge::telegram::{Destination, Failure, Keyboard, Outgoing, Text};
+use crate::bridge::telegram::{Destination, Failure, Keyboard, Outgoing, Text, console};
 
 pub(super) fn send_test(arguments: &SendTestArguments) -> Result<ExitCode, CommandError> {
     let config = config_of(&arguments.config)?;
     let name = chat_named(&config, &arguments.chat)?;
     let Some(chat) = config.chats.get(&name) else { return Ok(ExitCode::FAILURE) };
-    let configured = chat.id.read().map_err(|source| CommandError::ChatId { chat: name.to_string(), source })?;
+    let configured = match config.delivery {
+        Delivery::Console => console::chat_id(&config, &name),
+        Delivery::Telegram => {
+            chat.id.read().map_err(|source| CommandError::ChatId { chat: name.to_string(), source })?
+        }
+    };
     let moved = match store_beside(&config) {
         Ok(Some(store)) => store.read_now(|transaction| overview::migrated(transaction)).unwrap_or_default(),
         // A store that can not be read is no reason not to send; where the chat has moved, Telegram says so.
