@@ -17,6 +17,7 @@ pub mod intake;
 pub mod notices;
 pub mod outside;
 pub mod overview;
+pub mod pauses;
 pub mod queue;
 pub mod sweeps;
 mod writer;
@@ -56,7 +57,7 @@ const OWNER_ONLY: u32 = 0o600;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The file can not be opened.
-    #[error("the store {} could not be opened; its folder must be there and be writable", path.display())]
+    #[error("the store {} could not be opened; its folder must be there, and belong to who runs the bridge", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -79,7 +80,7 @@ pub enum StoreError {
         found: i64,
     },
     /// The file that says whose it is can not be used.
-    #[error("the store could not be claimed with {}", path.display())]
+    #[error("the store could not be claimed with {}; its folder must be there, and belong to who runs the bridge", path.display())]
     Lock {
         /// The file.
         path: PathBuf,
@@ -229,7 +230,12 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let (application, version) = (number("application_id").map_err(cannot)?, number("user_version").map_err(cannot)?);
+    let cannot_read = |source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign { path: path.to_owned() },
+        _ => cannot(source),
+    };
+    let (application, version) =
+        (number("application_id").map_err(cannot_read)?, number("user_version").map_err(cannot)?);
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(cannot)?;
     if application != APPLICATION_ID && (application != 0 || tables > 0) {

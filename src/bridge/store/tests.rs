@@ -43,7 +43,7 @@ fn another_programs_database_is_left_alone() {
     assert!(matches!(Store::open(&path), Err(StoreError::Foreign { .. })));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     std::fs::write(&path, "this is no database, and long enough to be taken for one by its size alone").unwrap();
-    assert!(matches!(Store::open(&path), Err(StoreError::Open { .. })));
+    assert!(matches!(Store::open(&path), Err(StoreError::Foreign { .. })));
 }
 
 #[test]
