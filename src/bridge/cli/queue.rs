@@ -13,7 +13,7 @@ use crate::bridge::store::{Store, StoreError};
 use crate::system::time::Timestamp;
 
 const LONGEST_SUBJECT: usize = 48;
-const LONGEST_FAILURE: usize = 100;
+const LONGEST_FAILURE: usize = 160;
 
 pub(super) fn queue(command: QueueCommand) -> Result<ExitCode, CommandError> {
     match command {
@@ -86,15 +86,25 @@ fn retry(file: &ConfigFile, chat: Option<&str>, ids: &[i64]) -> Result<ExitCode,
         None if ids.is_empty() => Which::All,
         None => Which::These(ids.iter().copied().map(CardId).collect()),
     };
-    let asked = ids.len();
     let Some(store) = store_beside(&config)? else {
         print("nothing waits\n")?;
         return Ok(ExitCode::SUCCESS);
     };
+    let waiting = store.read_now(|transaction| queue::list(transaction, None))?;
+    let gone: Vec<_> = ids.iter().filter(|id| !waiting.iter().any(|waiting| waiting.card.id.0 == **id)).collect();
     let count = runtime()?.block_on(store.write(move |connection| queue::retry(connection, &which)))?;
-    print(&format!("{} tried at once, by the bridge that serves\n", counted(count)))?;
+    let mut said: String = gone.iter().map(|id| format!("{id} does not wait\n")).collect();
+    match (count, chat) {
+        (0, None) if ids.is_empty() => said.push_str("nothing waits\n"),
+        (0, Some(name)) => {
+            said.push_str(&format!("nothing waits for {name}; it is written to at once when something does\n"))
+        }
+        (0, None) => {}
+        (count, _) => said.push_str(&format!("{} tried at once, by the bridge that serves\n", counted(count))),
+    }
+    print(&said)?;
     // Who names one that is not there is mistaken about something.
-    Ok(if count < asked { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if gone.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn counted(count: usize) -> String {

@@ -17,7 +17,7 @@ use crate::bridge::reload::InForce;
 use crate::bridge::secret::SecretError;
 use crate::bridge::service::{ButtonState, Service, Stop};
 use crate::bridge::store::delivery::{self, Next, Setback, Unreachable};
-use crate::bridge::store::{StoreError, cards};
+use crate::bridge::store::{StoreError, cards, pauses};
 use crate::bridge::telegram::{Destination, Keyboard, console};
 use crate::system::time::Timestamp;
 
@@ -59,6 +59,8 @@ pub(super) struct Lane {
     pub(super) failures: u32,
     /// Nothing is tried before this, because of them.
     pub(super) not_before: Option<Timestamp>,
+    /// Whether Telegram has asked for that; nobody else can end it then.
+    pub(super) is_telegrams_wait: bool,
 }
 
 /// A card for which calls are to be made.
@@ -84,7 +86,7 @@ impl Lane {
         buckets: Arc<Mutex<Buckets>>,
         stop: Stop,
     ) -> Lane {
-        Lane { name, service, clock, buckets, stop, failures: 0, not_before: None }
+        Lane { name, service, clock, buckets, stop, failures: 0, not_before: None, is_telegrams_wait: false }
     }
 
     /// Delivers until the program is to end, or the chat is not configured any more.
@@ -109,7 +111,8 @@ impl Lane {
                 .map(|until| Duration::try_from_secs_f64(until.seconds_since(self.clock.now())).unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
-                changed = commits.changed(), if is_idle => if changed.is_err() { break },
+                // Also in a pause after failures: `queue retry` may end it.
+                changed = commits.changed(), if is_idle || self.may_be_asked_to_retry() => if changed.is_err() { break },
                 changed = looking.changed() => if changed.is_err() { break },
                 _ = stop.wait_for(|stop| *stop) => {}
             }
@@ -127,7 +130,10 @@ impl Lane {
         }
         let now = self.clock.now();
         if let Some(until) = self.not_before.filter(|until| *until > now) {
-            return Ok(Pause::Until(until));
+            if !self.is_asked_to_retry().await? {
+                return Ok(Pause::Until(until));
+            }
+            (self.failures, self.not_before) = (0, None);
         }
         let configured = match address(&in_force.config, &self.name) {
             Ok(address) => address,
@@ -165,6 +171,20 @@ impl Lane {
             Some(begun) => self.carry(begun).await,
             None => Ok(Pause::No),
         }
+    }
+
+    /// Whether it pauses because calls have failed, which somebody can end.
+    fn may_be_asked_to_retry(&self) -> bool {
+        !self.is_telegrams_wait && self.not_before.is_some_and(|until| until > self.clock.now())
+    }
+
+    /// Whether somebody has ended that pause.
+    async fn is_asked_to_retry(&self) -> Result<bool, StoreError> {
+        if !self.may_be_asked_to_retry() {
+            return Ok(false);
+        }
+        let name = self.name.clone();
+        self.service.store.read(move |connection| Ok(!pauses::holds(connection, &name)?)).await
     }
 
     pub(super) fn buckets(&self) -> std::sync::MutexGuard<'_, Buckets> {

@@ -12,7 +12,7 @@ use crate::bridge::alert::Severity;
 use crate::bridge::card::{Level, Message};
 use crate::bridge::metrics::table::Count;
 use crate::bridge::store::delivery::{self, Setback};
-use crate::bridge::store::{StoreError, milliseconds};
+use crate::bridge::store::{StoreError, milliseconds, pauses};
 use crate::bridge::telegram::{Destination, Failure, MessageId};
 use crate::system::time::Timestamp;
 
@@ -55,13 +55,15 @@ impl Lane {
                 })
                 .await?;
                 // The chat may be another one than the configured, of which nothing is kept.
-                self.not_before = Some(until);
+                (self.not_before, self.is_telegrams_wait) = (Some(until), true);
                 Ok(Onward::Leave(Pause::Until(until)))
             }
             Action::Retry { wait, is_uncertain } => {
                 self.failures = self.failures.saturating_add(1);
                 let until = after(now, wait);
-                self.not_before = Some(until);
+                (self.not_before, self.is_telegrams_wait) = (Some(until), false);
+                let name = self.name.clone();
+                self.persist(move |connection| pauses::begin(connection, &name, until)).await?;
                 self.set_back(progress, told, None, is_uncertain).await?;
                 Ok(Onward::Leave(Pause::Until(until)))
             }

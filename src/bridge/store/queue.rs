@@ -1,8 +1,10 @@
 //! What waits to be brought to people, card by card, and what an operator may do about it.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, cards, moment};
+use super::{StoreError, cards, moment, pauses};
 use crate::bridge::card::{Card, CardId, Content, Incident, Member, Step, next_step};
 use crate::bridge::config::ChatName;
 use crate::system::time::Timestamp;
@@ -38,21 +40,25 @@ pub enum Dropped {
 /// Everything that waits, in the order in which it is taken; of one chat, or of all.
 pub fn list(connection: &Connection, chat: Option<&ChatName>) -> Result<Vec<Waiting>, StoreError> {
     let mut find = connection.prepare_cached(
-        "SELECT id, not_before, in_flight IS NOT NULL, last_failure FROM card
+        "SELECT id, max(not_before, coalesce((SELECT max(not_before) FROM chat WHERE name = card.chat), 0)),
+             in_flight IS NOT NULL, last_failure FROM card
          WHERE urgency IS NOT NULL AND (?1 IS NULL OR chat = ?1) ORDER BY chat, urgency, id",
     )?;
+    let pauses = pauses::list(connection)?;
     let mut rows = find.query([chat.map(ChatName::as_str)])?;
     let mut waiting = Vec::new();
     while let Some(row) = rows.next()? {
         let Some(card) = cards::load(connection, CardId(row.get(0)?))? else { continue };
         let Some((step, _)) = next_step(&card) else { continue };
+        let own = match row.get(1)? {
+            0 => None,
+            milliseconds => Some(moment(milliseconds)?),
+        };
+        let of_chat = pauses.get(&card.chat).copied();
         waiting.push(Waiting {
+            not_before: own.into_iter().chain(of_chat).max_by(|one, other| one.seconds().total_cmp(&other.seconds())),
             card,
             step,
-            not_before: match row.get(1)? {
-                0 => None,
-                milliseconds => Some(moment(milliseconds)?),
-            },
             is_in_flight: row.get(2)?,
             last_failure: row.get(3)?,
         });
@@ -76,6 +82,14 @@ pub enum Which {
 pub fn retry(connection: &Connection, which: &Which) -> Result<usize, StoreError> {
     const AT_ONCE: &str = "UPDATE card SET not_before = 0, attempts = 0 WHERE urgency IS NOT NULL";
     const CHATS_AT_ONCE: &str = "UPDATE chat SET try_again = 0 WHERE try_again IS NOT NULL";
+    let chats = list(connection, None)?.into_iter().map(|waiting| waiting.card).filter(|card| match which {
+        Which::All => true,
+        Which::Of(chat) => card.chat == *chat,
+        Which::These(cards) => cards.contains(&card.id),
+    });
+    for chat in chats.map(|card| card.chat).collect::<BTreeSet<_>>() {
+        pauses::end(connection, &chat)?;
+    }
     match which {
         Which::All => {
             connection.execute(CHATS_AT_ONCE, [])?;

@@ -188,3 +188,32 @@ async fn answers_and_edits_whose_message_is_gone_are_messages_of_their_own() {
     assert_eq!(world.card(card).await.parts[0].message, *again);
     assert_eq!(world.settle_one("uma").await, Pause::Idle(None));
 }
+
+#[tokio::test]
+async fn a_pause_after_failures_is_shown_and_ends_when_somebody_asks_for_that() {
+    let mut world = World::new();
+    world.telegram.set_down(Some(transient()));
+    let (card, _) = world.fire("uma", "A", "warning").await;
+    world.run_for(60).await;
+    world.telegram.set_down(None);
+    world.settle().await;
+    assert_eq!(world.telegram.take_sent().len(), 0, "it pauses");
+    let waiting = world.write(|connection| store::queue::list(connection, None)).await;
+    assert!(waiting[0].not_before.unwrap() > world.now(), "{waiting:?}");
+    world.write(move |connection| store::queue::retry(connection, &store::queue::Which::These(vec![card]))).await;
+    world.settle().await;
+    assert_eq!(world.telegram.take_sent().len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_ends_what_telegram_asks_to_wait() {
+    let mut world = World::new();
+    world.telegram.fail(UMA, [Failure::Rate { retry_after: Duration::from_secs(30) }]);
+    world.fire("uma", "A", "warning").await;
+    world.settle().await;
+    world.write(move |connection| store::queue::retry(connection, &store::queue::Which::All)).await;
+    world.run_for(29).await;
+    assert_eq!(world.telegram.take_sent().len(), 0);
+    world.run_for(4).await;
+    assert_eq!(world.telegram.take_sent().len(), 1);
+}
