@@ -66,6 +66,12 @@ fn look(config: &Config) -> Found {
             found.errors.push(format!("chats.{name}.chat_id_file: {}", display_chain(&error)));
         }
     }
+    if let Some(Ok(token)) = config.telegram.as_ref().map(|telegram| telegram.token.read())
+        && !is_like_a_token(token.reveal())
+    {
+        let problem = "what is in it does not look like the token of a bot, which is a number, a colon, and 35 letters, digits, - and _";
+        found.warnings.push(format!("telegram.token_file: {problem}"));
+    }
     if let Err(problem) = try_folder(&config.store) {
         found.errors.push(format!("store: {problem}"));
     }
@@ -117,6 +123,16 @@ fn look_at_secret(key: &str, secret: &SecretFile, found: &mut Found) {
             .warnings
             .push(format!("{key}: everybody on this machine can read {}; chmod o-r it", secret.path().display()));
     }
+}
+
+fn is_like_a_token(text: &str) -> bool {
+    let is_of_token = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
+    text.split_once(':').is_some_and(|(bot, rest)| {
+        !bot.is_empty()
+            && bot.chars().all(|digit| digit.is_ascii_digit())
+            && rest.len() >= 30
+            && rest.chars().all(is_of_token)
+    })
 }
 
 /// Whether a store can be made here, or the one that is there can be written to.
