@@ -227,7 +227,7 @@ fn alert_line(incident: &Incident, now: Timestamp) -> String {
     let alert = &incident.alert;
     let mark = match alert.severity() {
         Severity::Critical => "🔴",
-        Severity::Warning => "🟠",
+        Severity::Warning => "🟡",
         Severity::Info => "🔵",
     };
     let mut line = format!("{mark} <b>{}</b>", escaped(alert.label("alertname")));
@@ -236,7 +236,7 @@ fn alert_line(incident: &Incident, now: Timestamp) -> String {
     }
     line.push_str(&format!(", for {}", shown(alert.starts_at.age_at(now))));
     if let Some(acknowledgement) = &incident.acknowledgement {
-        line.push_str(&format!(" ✋ {}", escaped(&acknowledgement.by)));
+        line.push_str(&format!(" 👀 {}", escaped(&acknowledgement.by)));
     }
     if incident.silence.as_ref().is_some_and(|silence| silence.until > now) {
         line.push_str(" 🔕");
@@ -343,8 +343,12 @@ fn status(connection: &Connection, config: &Config, now: Timestamp) -> Result<Ve
     while let Some(row) = rows.next()? {
         let labels: Labels = serde_json::from_str(&row.get::<_, String>(0)?).unwrap_or_default();
         let mark = if row.get::<_, bool>(2)? { "🔴" } else { "💓" };
-        let name = labels.get("alertname").map_or("Heartbeat", String::as_str);
-        lines.push(format!("{mark} {}: {} ago", escaped(name), shown(moment(row.get(1)?)?.age_at(now))));
+        let age = shown(moment(row.get(1)?)?.age_at(now));
+        lines.push(match labels.get("alertname") {
+            Some(name) => format!("{mark} {}: {age} ago", escaped(name)),
+            // None was heard so far, and the moment is when the bridge began to listen for one.
+            None => format!("{mark} No heartbeat in the {age} since the bridge listens for one."),
+        });
     }
     let mut find = connection.prepare_cached(
         "SELECT name, unreachable_because, thread_gone FROM chat

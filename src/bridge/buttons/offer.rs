@@ -63,7 +63,7 @@ impl Action {
 
     fn label(self, is_first: bool) -> String {
         match self {
-            Action::Acknowledge => "✋ Ack".to_owned(),
+            Action::Acknowledge => "👀 Ack".to_owned(),
             Action::Silence(length) if is_first => format!("🔕 {}", shown(length)),
             Action::Silence(length) => shown(length),
             Action::Undo => "↩ Undo silence".to_owned(),

@@ -275,7 +275,7 @@ async fn act(service: &Service, press: &Press) -> Result<Answer, StoreError> {
     };
     match problem {
         None => {
-            tracing::info!(card = card.0, user = press.from.id, action = ?judged.action, "a button was pressed");
+            tracing::info!(card = card.0, user = press.from.id, action = %judged.action.map_or("none".to_owned(), |action| action.to_string()), "a button was pressed");
             count("done");
             Ok(Answer { text: bounded(&text), is_alert: false })
         }

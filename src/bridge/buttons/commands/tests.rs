@@ -78,7 +78,7 @@ async fn the_alerts_of_a_chat_are_listed_in_it_and_nowhere_else() {
     service.store.write(move |connection| Ok(connection.execute_batch(sql)?)).await.unwrap();
     let summary = "x &lt; 10% &amp; \"&lt;no value&gt;\"";
     let expected =
-        format!("🔴 <b>Down</b>, for 60 min ✋ Uma: {summary}\n🟠 <b>Slow&lt;</b> vijay, for 60 min: {summary}");
+        format!("🔴 <b>Down</b>, for 60 min 👀 Uma: {summary}\n🟡 <b>Slow&lt;</b> vijay, for 60 min: {summary}");
     assert_eq!(text(&service, HERE, Command::Alerts).await, expected);
     let uma = Destination { chat_id: 55, thread: None };
     assert_eq!(text(&service, uma, Command::Alerts).await, "✅ Nothing fires here.");

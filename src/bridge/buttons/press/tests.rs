@@ -98,13 +98,13 @@ fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
 async fn a_card_has_the_buttons_that_fit_its_state_and_keeps_them() {
     let scene = Scene::of(2).await;
     let before = scene.offer().await;
-    assert_eq!(scene.labels().await, rows(&[&["✋ Ack"], &["🔕 1 h", "4 h", "24 h"]]));
+    assert_eq!(scene.labels().await, rows(&[&["👀 Ack"], &["🔕 1 h", "4 h", "24 h"]]));
     assert_eq!(scene.offer().await, before);
     assert!(before.0.iter().flatten().all(|button| button.data.len() == 22), "{before:?}");
     // In the second half of their life they are made anew.
     let later = Timestamp::from_seconds(Timestamp::now().seconds() + 16.0 * 86_400.0).unwrap();
     assert_ne!(scene.offer_at(later).await, before);
-    assert!(!scene.press(7, MESSAGE, &scene.data("✋ Ack").await).await.is_alert);
+    assert!(!scene.press(7, MESSAGE, &scene.data("👀 Ack").await).await.is_alert);
     assert_eq!(scene.labels().await, rows(&[&["🔕 1 h", "4 h", "24 h"]]));
     assert!(!scene.press(7, MESSAGE, &scene.data("4 h").await).await.is_alert);
     assert_eq!(scene.labels().await, rows(&[&["↩ Undo silence"]]));
@@ -142,14 +142,14 @@ async fn where_buttons_are_not_wanted_or_of_no_use_there_are_none() {
     // Alertmanager knows nothing of the bridge's own alerts.
     scene.execute("UPDATE incident SET receiver = 'hermes-alert-bridge'").await;
     assert_eq!(OWN_RECEIVER, "hermes-alert-bridge");
-    assert_eq!(scene.labels().await, rows(&[&["✋ Ack"]]));
+    assert_eq!(scene.labels().await, rows(&[&["👀 Ack"]]));
 }
 
 #[tokio::test]
 async fn an_acknowledgement_is_kept_and_shown_on_every_card() {
     let scene = Scene::of(2).await;
     let desired: i64 = single(&scene.service, "SELECT desired FROM card");
-    let data = scene.data("✋ Ack").await;
+    let data = scene.data("👀 Ack").await;
     let answer = scene.press(7, MESSAGE, &data).await;
     assert_eq!(answer, Answer { text: "You have taken 2 alerts.".to_owned(), is_alert: false });
     let Content::Incidents(members) = load(&scene.service, scene.card).content else { unreachable!() };
@@ -314,7 +314,7 @@ async fn more_alerts_than_can_be_silenced_one_by_one_have_no_such_button() {
         })
         .await
         .unwrap();
-    assert_eq!(scene.labels().await, rows(&[&["✋ Ack"]]));
+    assert_eq!(scene.labels().await, rows(&[&["👀 Ack"]]));
     assert!(scene.press(7, MESSAGE, &data).await.text.starts_with("These are 51 alerts"));
     assert!(scene.alertmanager.state().silences.is_empty());
 }
@@ -323,7 +323,7 @@ async fn more_alerts_than_can_be_silenced_one_by_one_have_no_such_button() {
 #[tokio::test]
 async fn a14_presses_that_do_not_count_change_nothing_and_are_kept() {
     let mut scene = Scene::of(1).await;
-    let (ack, silence) = (scene.data("✋ Ack").await, scene.data("🔕 1 h").await);
+    let (ack, silence) = (scene.data("👀 Ack").await, scene.data("🔕 1 h").await);
     for is_restarted in [false, true] {
         if is_restarted {
             scene = scene.restarted();
