@@ -56,7 +56,11 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .with_state(Surface { service: service.clone(), readiness });
-    own.merge(intake::router(service.clone())).merge(notify::router(service))
+    let all = own.merge(intake::router(service.clone())).merge(notify::router(service));
+    all.fallback(async || (StatusCode::NOT_FOUND, "there is nothing here; GET / says what there is\n"))
+        .method_not_allowed_fallback(async || {
+            (StatusCode::METHOD_NOT_ALLOWED, "not with this method; GET / says with which\n")
+        })
 }
 
 async fn ready(State(surface): State<Surface>) -> Response {
@@ -175,8 +179,11 @@ mod tests {
         let (_, kind, body) = served.ask("GET", "/metrics", &[("accept", "application/openmetrics-text")]).await;
         assert!(kind.starts_with("application/openmetrics-text") && body.ends_with("# EOF\n"));
         for path in ["/alertmanager", "/notify", "/-/reload"] {
-            assert_eq!(served.ask("GET", path, &[]).await.0, 405, "{path}");
+            let (status, _, body) = served.ask("GET", path, &[]).await;
+            assert!(status == 405 && body.contains("GET / says"), "{path}: {body}");
         }
+        let (status, _, body) = served.ask("POST", "/webhook", &[]).await;
+        assert!(status == 404 && body.contains("GET / says"), "{body}");
     }
 
     #[tokio::test]
