@@ -1,9 +1,9 @@
 """Draws docs/images/messages.png: what the bridge sends, as a phone shows it.
 
-    python3 docs/images/messages.py [chromium]
+    python3 tests/draw_messages.py [chromium]
 
 The texts are those of tests/golden/bridge, which the program itself has rendered; only the frame around them is made
-here: chats, bubbles, answers, buttons. Chromium has to be there, and a font with emoji (fonts-noto-color-emoji).
+here: chats, bubbles, answers, buttons. Chromium has to be there, and the fonts fonts-noto-color-emoji and fonts-roboto-unhinted (on Debian).
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ import tempfile
 import zlib
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent
-GOLDEN = FOLDER.parent.parent / "tests" / "golden" / "bridge"
+TESTS = Path(__file__).resolve().parent
+GOLDEN = TESTS / "golden" / "bridge"
+PICTURE = TESTS.parent / "docs" / "images" / "messages.png"
+LABELS = TESTS.parent / "src" / "bridge" / "buttons" / "offer.rs"
 SIZE = (1640, 1196)
 
-FIRING = [["👀 Ack"], ["🔕 1 h", "🔕 4 h", "🔕 24 h"]]
-SILENCED = [["👀 Ack"], ["🔔 Undo silence"]]
+# As the program offers them; that it still calls them so is looked up.
+FIRING = [["👀 Ack"], ["🔕 1 h", "4 h", "24 h"]]
+SILENCED = [["👀 Ack"], ["↩ Undo silence"]]
 
 # Chats: light or dark, and what is in them: a golden file, when it was sent, and what belongs to it.
 CHATS = [
@@ -173,6 +176,10 @@ def with_few_colours(png: bytes) -> bytes:
 
 
 def main() -> None:
+    labels = LABELS.read_text(encoding="utf-8")
+    for label in [FIRING[0][0], "🔕 {}", SILENCED[1][0]]:
+        if f'"{label}"' not in labels:
+            raise SystemExit(f"{LABELS} has no {label}; set the labels of the buttons right here")
     chromium = sys.argv[1] if len(sys.argv) > 1 else "chromium"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "messages.html"
@@ -182,7 +189,7 @@ def main() -> None:
             [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
              f"--window-size={SIZE[0]},{SIZE[1]}", f"--screenshot={drawn}", source.as_uri()],
             check=True, capture_output=True, timeout=120)
-        (FOLDER / "messages.png").write_bytes(with_few_colours(drawn.read_bytes()))
+        PICTURE.write_bytes(with_few_colours(drawn.read_bytes()))
 
 
 if __name__ == "__main__":
