@@ -475,7 +475,7 @@ fn a_template_of_ones_own_is_used() {
 
 #[test]
 fn the_template_in_the_documentation_works() {
-    let text = include_str!("../../../docs/templates.md");
+    let text = include_str!("../../../docs/bridge-templates.md");
     let template = text.split("```jinja\n").nth(1).unwrap().split("```").next().unwrap();
     let (_folder, renderer) = with_template(template);
     let rendered = renderer.card(&mixed(), now());
