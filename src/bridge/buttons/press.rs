@@ -23,8 +23,8 @@ use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
 
 /// How long Alertmanager may take with all of what a press asks for: somebody looks at the phone, and Telegram takes an
-/// answer only for a short while.
-const BUDGET: Duration = Duration::from_secs(5);
+/// answer only for a short while, in which a second press of the same button has to be answered as well.
+const BUDGET: Duration = Duration::from_secs(4);
 
 /// A silence that ends at most so much earlier than the one that is to be made is the same one, where somebody has made it
 /// of the same labels: what came of the press before was not known.
