@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::auth;
-use super::config::{Config, ConfigError, Delivery};
+use super::config::{Auth, Config, ConfigError, Delivery};
 use super::render::Renderer;
 use super::service::Stop;
 use super::telegram::Telegram;
@@ -139,7 +139,13 @@ impl Reloader {
         match loaded {
             Ok(in_force) => {
                 let chats = in_force.config.chats.len();
-                self.current.store(Arc::new(in_force));
+                let is_open = in_force.config.auth == Auth::Open;
+                let was_open = self.current.swap(Arc::new(in_force)).config.auth == Auth::Open;
+                if is_open && !was_open {
+                    tracing::warn!(
+                        "There is no authentication any more: whoever reaches the bridge can tell people things."
+                    );
+                }
                 self.note(|facts| {
                     *facts = ReloadFacts { is_loaded: true, loaded_at: Timestamp::now(), problems: Vec::new() };
                 });

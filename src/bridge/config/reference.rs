@@ -85,7 +85,7 @@ pub static KEYS: &[Key] = &[
     key("buttons.users[].id", "number", "required", "The number that Telegram knows somebody by; it is the chat_id of a chat with them alone, and `/whoami` says it"),
     key("buttons.users[].name", "text", "required", "What they are called in messages and silences"),
     key("buttons.silences", "list of durations", "`[1h, 4h, 24h]`", "For how long alerts can be silenced"),
-    key("buttons.hermes_homes", "list of paths", "none", "Hermes homes whose bots must not be this one: there are no buttons where the token is in one's `.env`"),
+    key("buttons.hermes_homes", "list of paths", "none", "Hermes homes whose bots must not be this one: there are no buttons where the token is in one's `.env`, or a gateway of its user runs with it"),
     key("retention", "duration", "30days", "How long what is over is kept"),
     key("late_firing", "duration", "6m", "For how long after a resolve a firing of the same incident is taken for one that came late from another of several Alertmanagers; more than `group_interval`"),
     key("digest_above", "number", "30", "As many cards may wait for their first message in a chat before they are put together"),
