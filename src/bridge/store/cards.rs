@@ -54,11 +54,30 @@ pub fn create_with(
     Ok(card)
 }
 
-/// Notes that what a card is about has changed.
+/// Notes that what a card is about has changed. One that was only kept [`calm`] is no longer.
 pub fn touch(connection: &Connection, card: CardId) -> Result<(), StoreError> {
-    connection.prepare_cached("UPDATE card SET desired = desired + 1 WHERE id = ?1")?.execute([card.0])?;
+    connection
+        .prepare_cached(
+            "UPDATE card SET desired = desired + 1, not_before = iif(attempts = 0, 0, not_before) WHERE id = ?1",
+        )?
+        .execute([card.0])?;
     order(connection, card)
 }
+
+/// Leaves a card that is only to be changed as it is until some time after it last was: the texts of an alert may change
+/// with every evaluation, or between those of two Alertmanagers, and each change is a message less for something else.
+pub fn calm(connection: &Connection, card: CardId, now: Timestamp) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE card SET not_before = min(sent_at, ?2) + ?3
+             WHERE id = ?1 AND urgency = ?4 AND attempts = 0 AND sent_at IS NOT NULL",
+        )?
+        .execute(params![card.0, milliseconds(now), CALM, rank(Urgency::Changed)])?;
+    Ok(())
+}
+
+/// How long a card is kept calm, in milliseconds.
+const CALM: i64 = 30_000;
 
 /// Notes that an incident has changed, on each card that it is on.
 pub fn touch_incident(connection: &Connection, incident: IncidentId) -> Result<(), StoreError> {

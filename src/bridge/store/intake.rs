@@ -235,6 +235,8 @@ struct Batch<'a> {
     /// What has a place on one of them, or on a card that was made here.
     placed: HashSet<(ChatName, IncidentId)>,
     touched: BTreeSet<CardId>,
+    /// Cards of which only texts are others.
+    updated: BTreeSet<CardId>,
     accepted: Accepted,
 }
 
@@ -248,6 +250,7 @@ impl<'a> Batch<'a> {
             together: Vec::new(),
             placed: HashSet::new(),
             touched: BTreeSet::new(),
+            updated: BTreeSet::new(),
             accepted: Accepted::default(),
         }
     }
@@ -375,7 +378,7 @@ impl<'a> Batch<'a> {
             .prepare_cached("UPDATE incident SET alert = ?2 WHERE id = ?1")?
             .execute(params![known.id.0, json])?;
         self.count(Change::Updated);
-        self.touched.extend(cards::cards_of(self.connection, known.id)?);
+        self.updated.extend(cards::cards_of(self.connection, known.id)?);
         Ok(())
     }
 
@@ -457,8 +460,12 @@ impl<'a> Batch<'a> {
         for (chat, _, incidents) in &self.together {
             cards::create(self.connection, chat, incidents, self.now)?;
         }
-        for card in self.touched {
-            cards::touch(self.connection, card)?;
+        for card in &self.touched {
+            cards::touch(self.connection, *card)?;
+        }
+        for card in self.updated.difference(&self.touched) {
+            cards::touch(self.connection, *card)?;
+            cards::calm(self.connection, *card, self.now)?;
         }
         Ok(self.accepted)
     }

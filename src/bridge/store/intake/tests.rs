@@ -249,6 +249,26 @@ fn what_is_said_otherwise_is_told_otherwise() {
 }
 
 #[test]
+fn a_text_that_changes_all_the_time_is_not_told_all_the_time() {
+    let mut bridge = Bridge::new(TWO_CHATS);
+    let before = firing("A", "vijay", 0.0);
+    bridge.post(std::slice::from_ref(&before));
+    bridge.deliver();
+    let saying = |text: &str| Alert { annotations: labels(&[("description", text)]), ..before.clone() };
+    let due = |bridge: &Bridge| bridge.number("SELECT not_before FROM card") - milliseconds(time(bridge.now));
+    let sent_at = milliseconds(time(bridge.now));
+    bridge.write(move |connection| Ok(connection.execute("UPDATE card SET sent_at = ?1", [sent_at])?));
+    bridge.now += 10.0;
+    bridge.post(&[saying("value is 1")]);
+    bridge.post(&[saying("value is 2")]);
+    assert_eq!(due(&bridge), 20_000, "not within half a minute");
+    // That it is over waits for nothing.
+    bridge.post(&[over(&saying("value is 2"), 30.0)]);
+    assert!(due(&bridge) <= 0);
+    assert!(matches!(next_step(&bridge.card(1)), Some((Step::Announce(_), Urgency::Resolved))));
+}
+
+#[test]
 fn one_card_each_where_that_is_wanted_and_none_where_it_is_muted() {
     let text = TWO_CHATS.replace("uma: {}", "uma: {grouping: each, muted: [info, critical]}");
     let bridge = Bridge::new(&text);
