@@ -20,13 +20,14 @@ pub mod overview;
 pub mod pauses;
 pub mod queue;
 pub mod sweeps;
+mod wakes;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,7 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
 
+use super::config::ChatName;
 use crate::system::time::Timestamp;
 use writer::Writer;
 
@@ -103,6 +105,12 @@ pub enum StoreError {
     /// What stands in it is not what this program writes.
     #[error("the store has something in it that can not be understood: {0}")]
     Damaged(String),
+    /// The file is not where it was, so that what is written into it is lost with this program.
+    #[error("the store {} was taken away, or replaced, while the bridge serves from it; start the bridge anew", path.display())]
+    TakenAway {
+        /// The file.
+        path: PathBuf,
+    },
     /// A piece of work has panicked; nothing of it was kept.
     #[error("a change of the store has failed in a way that it never should")]
     Panicked,
@@ -126,6 +134,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
+    /// The device and the number of the file.
+    identity: Option<(u64, u64)>,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
 }
@@ -147,8 +157,10 @@ impl Store {
         let _ = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path);
         let connection = Connection::open(path).map_err(cannot)?;
         prepare(path, &connection)?;
+        wakes::note(&connection)?;
         let writer = Writer::start(connection, lock);
-        Ok(Store { inner: Arc::new(Inner { path: path.to_owned(), writer, readers: Mutex::default() }) })
+        let identity = identity(path);
+        Ok(Store { inner: Arc::new(Inner { path: path.to_owned(), identity, writer, readers: Mutex::default() }) })
     }
 
     /// Takes no more changes, and waits until those that were taken are on the disk.
@@ -157,9 +169,29 @@ impl Store {
         self.inner.writer.close();
     }
 
+    /// Whether the file is where it was: into one that was taken away nothing may be accepted, although it can be written
+    /// to. What is in it can still be brought to people.
+    pub fn check_place(&self) -> Result<(), StoreError> {
+        if identity(&self.inner.path) == self.inner.identity {
+            Ok(())
+        } else {
+            Err(StoreError::TakenAway { path: self.inner.path.clone() })
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// Ticks with every commit after which there may be something else to do for a chat.
+    pub fn wakes(&self, chat: &ChatName) -> watch::Receiver<u64> {
+        self.inner.writer.wakes().of(chat)
+    }
+
+    /// Ticks for every chat: another process may have changed anything.
+    pub fn wake_all(&self) {
+        self.inner.writer.wakes().all();
     }
 
     /// Ticks with every commit.
@@ -206,6 +238,11 @@ impl Store {
         connection.busy_timeout(PATIENCE)?;
         Ok(connection)
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 /// Claims the store for this program, for as long as the file is open; the kernel gives it back when the program ends, in

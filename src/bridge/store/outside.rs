@@ -46,6 +46,7 @@ impl Watch {
         if is_new {
             // Writes nothing, and so is no change itself; but it is a commit, and told as one.
             store.write(|_| Ok(())).await?;
+            store.wake_all();
         }
         Ok(is_new)
     }

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::StoreError;
+use super::wakes::Wakes;
 
 /// The most work in one transaction, so that the first one in it does not wait for ever.
 const LARGEST_BATCH: usize = 256;
@@ -57,6 +58,7 @@ pub(super) struct Writer {
     jobs: Mutex<Option<Sender<Box<dyn Work>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     commits: watch::Receiver<u64>,
+    wakes: Arc<Wakes>,
 }
 
 impl fmt::Debug for Writer {
@@ -70,16 +72,22 @@ impl Writer {
     pub(super) fn start(connection: Connection, lock: Option<File>) -> Writer {
         let (jobs, waiting) = channel();
         let (ticks, commits) = watch::channel(0);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Arc::clone(&wakes);
         let thread = std::thread::spawn(move || {
-            write_all(&connection, &waiting, &ticks);
+            write_all(&connection, &waiting, &ticks, &waker);
             drop(connection);
             drop(lock);
         });
-        Writer { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), commits }
+        Writer { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), commits, wakes }
     }
 
     pub(super) fn commits(&self) -> watch::Receiver<u64> {
         self.commits.clone()
+    }
+
+    pub(super) fn wakes(&self) -> &Wakes {
+        &self.wakes
     }
 
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
@@ -114,11 +122,12 @@ impl Drop for Writer {
     }
 }
 
-fn write_all(connection: &Connection, waiting: &Receiver<Box<dyn Work>>, ticks: &watch::Sender<u64>) {
+fn write_all(connection: &Connection, waiting: &Receiver<Box<dyn Work>>, ticks: &watch::Sender<u64>, wakes: &Wakes) {
     while let Ok(first) = waiting.recv() {
         let mut done = Vec::new();
         let committed = write_together(connection, first, waiting, &mut done);
         if committed.is_ok() {
+            wakes.tell(connection);
             ticks.send_modify(|count| *count += 1);
         }
         for work in done {
