@@ -182,6 +182,7 @@ async fn take(intake: &Intake, request: Request) -> Result<Accepted, Problem> {
     };
     // Many may wait for the store, and none of them needs the text any more.
     drop(body);
+    service.store.check_place().map_err(Problem::Store)?;
     let stored = service.store.write(move |connection| {
         let accepted = accept(connection, &arrival, now);
         // Until here there is as much in memory as the body had room for, and more.

@@ -100,6 +100,9 @@ impl Readiness {
         if let Some((_, problem)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return problem.clone();
         }
+        if let Err(error) = self.service.store.check_place() {
+            return Some(display_chain(&error));
+        }
         let now = milliseconds(Timestamp::now()).to_string();
         let write = self.service.store.write(move |connection| {
             connection

@@ -197,6 +197,16 @@ async fn a_store_that_can_not_store_is_a_503() {
 }
 
 #[tokio::test]
+async fn into_a_store_that_was_taken_away_nothing_is_accepted() {
+    let (folder, service) = service(TWO_CHATS);
+    let router = router(service.clone());
+    std::fs::remove_file(folder.path().join("bridge.db")).unwrap();
+    let (status, text) = post(&router, notification(&[alert("A", "vijay", "firing")])).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("taken away"), "{text}");
+}
+
+#[tokio::test]
 async fn a_store_that_hangs_is_a_503_before_another_alertmanager_posts() {
     const { assert!(PATIENCE.as_secs() < 15) };
     let (_folder, service) = service(TWO_CHATS);

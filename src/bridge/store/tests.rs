@@ -20,6 +20,17 @@ fn only_one_bridge_serves_from_a_store() {
 }
 
 #[test]
+fn a_store_that_was_taken_away_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&path(&folder)).unwrap();
+    store.check_place().unwrap();
+    std::fs::rename(path(&folder), folder.path().join("elsewhere.db")).unwrap();
+    assert!(matches!(store.check_place(), Err(StoreError::TakenAway { .. })));
+    std::fs::write(path(&folder), "").unwrap();
+    assert!(matches!(store.check_place(), Err(StoreError::TakenAway { .. })), "it is another one");
+}
+
+#[test]
 fn what_is_in_the_store_is_its_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&path(&folder)).unwrap();
