@@ -209,6 +209,16 @@ pub struct Card {
     pub uncertain: u32,
 }
 
+/// Stands for a file that Telegram has not taken.
+pub const NO_FILE: MessageId = MessageId(0);
+
+impl Card {
+    /// Whether Telegram has not taken the file that belongs to it.
+    pub fn is_file_refused(&self) -> bool {
+        self.document == Some(NO_FILE)
+    }
+}
+
 /// That a card is not where it should have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diverted {

@@ -59,6 +59,8 @@ pub struct Rendered {
     pub line: String,
     /// What is too long for messages.
     pub document: Option<Document>,
+    /// The same in further messages, where Telegram takes no file for this card: as many as it takes.
+    pub instead: Vec<Form>,
     /// Why the configured template was not used.
     pub template_problem: Option<String>,
 }
@@ -264,12 +266,23 @@ fn in_parts(markup: &Markup) -> Option<Vec<Markup>> {
 }
 
 fn rendered(parts: Vec<Markup>, view: &View, document: Option<Document>, template_problem: Option<String>) -> Rendered {
-    let form = |markup: &Markup| {
-        let plain = markup.plain();
-        let is_short = clean::units_of(&plain) <= LONGEST_TEXT;
-        Form { html: markup.html(), plain: if is_short { plain } else { markup.text.clone() } }
+    let (instead, document) = match document {
+        Some(document) if view.is_file_refused => (in_messages(&document), None),
+        document => (Vec::new(), document),
     };
-    Rendered { parts: parts.iter().map(form).collect(), line: line::of(view), document, template_problem }
+    Rendered { parts: parts.iter().map(form).collect(), line: line::of(view), document, instead, template_problem }
+}
+
+fn form(markup: &Markup) -> Form {
+    let plain = markup.plain();
+    let is_short = clean::units_of(&plain) <= LONGEST_TEXT;
+    Form { html: markup.html(), plain: if is_short { plain } else { markup.text.clone() } }
+}
+
+/// What is in a file, as messages.
+fn in_messages(document: &Document) -> Vec<Form> {
+    let text = String::from_utf8_lossy(&document.content).into_owned();
+    split::split(&Markup { text, spans: Vec::new() }).iter().map(form).collect()
 }
 
 fn in_full(error: &dyn std::error::Error) -> String {

@@ -66,6 +66,8 @@ pub(super) struct View {
     pub(super) still_firing_mark: &'static str,
     /// Whether there is a document that has everything in full.
     pub(super) has_document: bool,
+    /// Whether Telegram takes no file here, so that what would be in it follows in messages.
+    pub(super) is_file_refused: bool,
     /// The message.
     pub(super) message: Option<MessageView>,
     /// The progress.
@@ -256,6 +258,7 @@ impl View {
             still_firing: String::new(),
             still_firing_mark: "",
             has_document: false,
+            is_file_refused: card.is_file_refused(),
             message: None,
             progress: None,
         }
