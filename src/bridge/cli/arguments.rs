@@ -124,7 +124,7 @@ pub(super) enum QueueCommand {
         #[arg(long, value_name = "NAME")]
         chat: Option<String>,
     },
-    /// Try again at once what waits: all of it, that for a chat, or these
+    /// Try again at once what waits: all of it, that for a chat, or these; not before Telegram itself allows it
     Retry {
         #[command(flatten)]
         config: ConfigFile,

@@ -9,6 +9,9 @@ use crate::bridge::card::{Card, CardId, Content, Incident, Member, Step, next_st
 use crate::bridge::config::ChatName;
 use crate::system::time::Timestamp;
 
+/// The fact that has how often it was asked for a retry.
+const RETRIES: &str = "queue retries";
+
 /// A card that waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {
@@ -78,7 +81,8 @@ pub enum Which {
 }
 
 /// Lets what waits be tried at once, as if it never had been; also chats that are not tried because they could not be
-/// written to. Gives the number of cards.
+/// written to, or after failures. How long Telegram itself has asked to wait stays: what is sent before makes it longer.
+/// Gives the number of cards.
 pub fn retry(connection: &Connection, which: &Which) -> Result<usize, StoreError> {
     const AT_ONCE: &str = "UPDATE card SET not_before = 0, attempts = 0 WHERE urgency IS NOT NULL";
     const CHATS_AT_ONCE: &str = "UPDATE chat SET try_again = 0 WHERE try_again IS NOT NULL";
@@ -107,6 +111,12 @@ pub fn retry(connection: &Connection, which: &Which) -> Result<usize, StoreError
             Ok(changed)
         }
     }
+}
+
+/// How often it was asked for [`retry`].
+pub fn retries(connection: &Connection) -> Result<i64, StoreError> {
+    let find = "SELECT CAST(value AS INTEGER) FROM fact WHERE name = ?1";
+    Ok(connection.prepare_cached(find)?.query_row([RETRIES], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// Takes a card out of the queue: one that is not in its chat yet is forgotten, and of one that is there nothing more is
@@ -202,6 +212,7 @@ mod tests {
             assert_eq!(retry(connection, &Which::These(vec![listed[0].card.id, CardId(99)]))?, 1);
             assert_eq!(list(connection, Some(&ChatName::from("root")))?[0].card.attempts, 0);
             assert_eq!(retry(connection, &Which::All)?, 2);
+            assert_eq!(retries(connection)?, 3, "who waits after failures can see it");
             Ok(())
         })
         .await;
