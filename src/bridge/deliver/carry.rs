@@ -7,12 +7,17 @@ use super::lane::{Begun, Lane, Pause};
 use super::outcome::Verb;
 use super::plan::{self, Operation};
 use crate::bridge::buttons;
-use crate::bridge::card::{Content, Level, Part, Step};
+use crate::bridge::card::{Card, Content, Part, Step};
 use crate::bridge::config::Resolve;
 use crate::bridge::metrics::table::{Count, Duration};
 use crate::bridge::render::Rendered;
+use crate::bridge::store::queue::subject;
 use crate::bridge::store::{StoreError, delivery};
 use crate::bridge::telegram::{Document, Failure, Keyboard, MessageId, Outgoing, Text};
+use crate::system::time::Timestamp;
+
+/// A card with more alerts than this is not rendered where others wait for the same thread.
+const MOST_AT_ONCE: usize = 10;
 
 /// How far the calls for a card have come.
 pub(super) struct Progress {
@@ -57,11 +62,8 @@ impl Lane {
     /// Makes the calls for a card; there is leave for the first one.
     pub(super) async fn carry(&mut self, begun: Begun) -> Result<Pause, StoreError> {
         let now = self.clock.now();
-        let Begun { in_force, card, step, .. } = &begun;
-        let rendered = match step {
-            Step::Send | Step::Edit => in_force.renderer.card(card, now),
-            Step::Announce(over) => in_force.renderer.announcement(card, over, now),
-        };
+        let (begun, rendered) = render(begun, now).await?;
+        let card = &begun.card;
         if let Some(problem) = &rendered.template_problem {
             tracing::error!(chat = %self.name, problem, "the template has failed; the shipped one is used");
             self.service.metrics.count(Count::TemplateFailures, &[self.name.as_str()]);
@@ -71,7 +73,10 @@ impl Lane {
             && card.attempts == 0
             && card.uncertain == 0
             && card.diverted.is_none()
+            && self.last_first != Some(card.id)
         {
+            // After a wait that Telegram has asked for, the same call is made again.
+            self.last_first = Some(card.id);
             self.service.metrics.observe(Duration::FirstCall, card.created.age_at(now));
         }
         self.carry_rendered(begun, rendered).await
@@ -177,6 +182,7 @@ impl Lane {
         let message = |position: usize| card.parts.get(position).map_or(MessageId(0), |part| part.message);
         let began = Instant::now();
         let (method, outcome) = match attempt.operation {
+            Operation::Send(_) if card.uncertain > 0 => ("sendMessage", telegram.send_again(outgoing).await.map(Some)),
             Operation::Send(_) => ("sendMessage", telegram.send(outgoing).await.map(Some)),
             Operation::Edit(position) => {
                 ("editMessageText", telegram.edit(message(position), outgoing).await.map(|()| None))
@@ -277,6 +283,37 @@ impl Lane {
     }
 }
 
+/// Renders a card, where it takes long not in the way of others. Should rendering panic, there is still the line: one card
+/// does not keep its chat waiting for ever.
+async fn render(begun: Begun, now: Timestamp) -> Result<(Begun, Rendered), StoreError> {
+    let is_large = matches!(&begun.card.content, Content::Incidents(members) if members.len() > MOST_AT_ONCE);
+    let work = move || {
+        let Begun { in_force, card, step, .. } = &begun;
+        let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match step {
+            Step::Send | Step::Edit => in_force.renderer.card(card, now),
+            Step::Announce(over) => in_force.renderer.announcement(card, over, now),
+        }));
+        let rendered = made.unwrap_or_else(|_| bare(card));
+        (begun, rendered)
+    };
+    if !is_large {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)
+}
+
+/// What is told of a card where rendering has panicked.
+fn bare(card: &Card) -> Rendered {
+    tracing::error!(card = card.id.0, "a card could not be rendered, which should never be; it is told in one line");
+    Rendered {
+        parts: Vec::new(),
+        line: format!("{} (what it is could not be written; look in Alertmanager)", subject(card)),
+        document: None,
+        instead: Vec::new(),
+        template_problem: None,
+    }
+}
+
 impl Progress {
     pub(super) fn is_announcement(&self) -> bool {
         matches!(self.begun.step, Step::Announce(_))
@@ -288,13 +325,21 @@ impl Progress {
     }
 
     fn texts(&self) -> Vec<Text> {
-        plan::texts(&self.rendered, self.begun.card.level)
+        let card = &self.begun.card;
+        let mut texts = plan::texts(&self.rendered, card.level);
+        if card.sent > 0 && card.is_file_refused() && !self.rendered.instead.is_empty() {
+            // As a file would, these stay as they were.
+            let there = card.parts.iter().skip(texts.len()).map(|part| part.text.clone());
+            texts.extend(there.collect::<Vec<_>>());
+        } else {
+            texts.extend(plan::instead(&self.rendered, card.level));
+        }
+        texts
     }
 
-    /// The file that belongs to the card. One line has none.
+    /// The file that belongs to the card. There is no markup in it that could be refused, so that one line has it, too.
     fn document(&self) -> Option<&Document> {
-        let is_possible =
-            self.begun.card.level != Level::Line && !matches!(self.begun.card.content, Content::Progress(_));
+        let is_possible = !matches!(self.begun.card.content, Content::Progress(_));
         self.rendered.document.as_ref().filter(|_| is_possible)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use super::Look;
 use super::buckets::Buckets;
 use super::clock::{Clock, after};
 use super::plan;
@@ -17,8 +18,9 @@ use crate::bridge::reload::InForce;
 use crate::bridge::secret::SecretError;
 use crate::bridge::service::{ButtonState, Service, Stop};
 use crate::bridge::store::delivery::{self, Next, Setback, Unreachable};
-use crate::bridge::store::{StoreError, cards, pauses};
+use crate::bridge::store::{StoreError, cards};
 use crate::bridge::telegram::{Destination, Keyboard, console};
+use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
 
 /// A topic that was gone is tried again after this.
@@ -29,6 +31,12 @@ const TROUBLE_WAIT: Duration = Duration::from_secs(5);
 
 /// A card that can not be understood is looked at again after this; a newer version may understand it.
 const DAMAGE_WAIT: Duration = Duration::from_secs(3600);
+
+/// For as long as this it may not be known where a chat is before its cards go elsewhere.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// No chat has this number; what is known of one whose number can not be told is known under this.
+const NOWHERE: i64 = 0;
 
 /// The longest wait for a store that does not take what has come of a call.
 const LONGEST_STORE_WAIT: Duration = Duration::from_secs(30);
@@ -59,8 +67,12 @@ pub(super) struct Lane {
     pub(super) failures: u32,
     /// Nothing is tried before this, because of them.
     pub(super) not_before: Option<Timestamp>,
-    /// Whether Telegram has asked for that; nobody else can end it then.
-    pub(super) is_telegrams_wait: bool,
+    /// Nothing is tried before this, because Telegram has asked for it.
+    pub(super) asked_until: Option<Timestamp>,
+    /// The last card for which a first call was made.
+    pub(super) last_first: Option<CardId>,
+    /// Since when it can not be told where the chat is.
+    pub(super) lost_since: Option<Timestamp>,
 }
 
 /// A card for which calls are to be made.
@@ -86,16 +98,32 @@ impl Lane {
         buckets: Arc<Mutex<Buckets>>,
         stop: Stop,
     ) -> Lane {
-        Lane { name, service, clock, buckets, stop, failures: 0, not_before: None, is_telegrams_wait: false }
+        Lane {
+            name,
+            service,
+            clock,
+            buckets,
+            stop,
+            failures: 0,
+            not_before: None,
+            asked_until: None,
+            last_first: None,
+            lost_since: None,
+        }
     }
 
     /// Delivers until the program is to end, or the chat is not configured any more.
-    pub(super) async fn run(mut self, mut looking: watch::Receiver<()>) {
-        let mut commits = self.service.store.commits();
+    pub(super) async fn run(mut self, mut looking: watch::Receiver<Look>) {
+        let mut wakes = self.service.store.wakes(&self.name);
+        let mut round = *looking.borrow();
         let mut stop = self.stop.clone();
         while !*stop.borrow() {
-            commits.mark_unchanged();
-            looking.mark_unchanged();
+            wakes.mark_unchanged();
+            let now_round = *looking.borrow_and_update();
+            if std::mem::replace(&mut round, now_round) != now_round {
+                self.not_before = None;
+                self.asked_until = None;
+            }
             let pause = self.step().await.unwrap_or_else(|error| {
                 tracing::error!(chat = %self.name, %error, "delivery does not get on");
                 Pause::Until(after(self.clock.now(), TROUBLE_WAIT))
@@ -111,8 +139,7 @@ impl Lane {
                 .map(|until| Duration::try_from_secs_f64(until.seconds_since(self.clock.now())).unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
-                // Also in a pause after failures: `queue retry` may end it.
-                changed = commits.changed(), if is_idle || self.may_be_asked_to_retry() => if changed.is_err() { break },
+                changed = wakes.changed(), if is_idle => if changed.is_err() { break },
                 changed = looking.changed() => if changed.is_err() { break },
                 _ = stop.wait_for(|stop| *stop) => {}
             }
@@ -129,23 +156,25 @@ impl Lane {
             return Ok(Pause::Refused);
         }
         let now = self.clock.now();
-        if let Some(until) = self.not_before.filter(|until| *until > now) {
-            if !self.is_asked_to_retry().await? {
-                return Ok(Pause::Until(until));
-            }
-            (self.failures, self.not_before) = (0, None);
+        if let Some(until) = [self.not_before, self.asked_until].into_iter().flatten().find(|until| *until > now) {
+            return Ok(Pause::Until(until));
         }
         let configured = match address(&in_force.config, &self.name) {
-            Ok(address) => address,
-            Err(error) => {
-                tracing::error!(chat = %self.name, %error, "where the chat is can not be told; its cards wait");
-                return Ok(Pause::Until(after(now, TROUBLE_WAIT)));
+            Ok(address) => {
+                if self.lost_since.take().is_some() {
+                    tracing::info!(chat = %self.name, "it is known again where the chat is");
+                    let name = self.name.clone();
+                    self.persist(move |connection| delivery::regain(connection, &name)).await?;
+                }
+                address
             }
+            Err(error) => return self.do_without_address(&in_force, &error).await,
         };
         let name = self.name.clone();
+        let digest_above = in_force.config.digest_above;
         let outlook = move |connection: &rusqlite::Transaction<'_>| {
             let number = delivery::follow(connection, configured.chat_id)?;
-            Ok((delivery::outlook(connection, &name, configured, now)?, number))
+            Ok((delivery::outlook(connection, &name, configured, now, digest_above)?, number))
         };
         let (outlook, chat_id) = self.service.store.read(outlook).await?;
         if let Some(until) = outlook.chat.not_before.filter(|until| *until > now) {
@@ -173,18 +202,44 @@ impl Lane {
         }
     }
 
-    /// Whether it pauses because calls have failed, which somebody can end.
-    fn may_be_asked_to_retry(&self) -> bool {
-        !self.is_telegrams_wait && self.not_before.is_some_and(|until| until > self.clock.now())
-    }
-
-    /// Whether somebody has ended that pause.
-    async fn is_asked_to_retry(&self) -> Result<bool, StoreError> {
-        if !self.may_be_asked_to_retry() {
-            return Ok(false);
+    /// Passes on what there is for a chat of which it can not be told where it is, once that has been so for a while: the
+    /// file with its number may just be being replaced.
+    async fn do_without_address(&mut self, in_force: &Arc<InForce>, error: &AddressError) -> Result<Pause, StoreError> {
+        let now = self.clock.now();
+        let because = display_chain(error);
+        if self.lost_since.is_none() {
+            tracing::error!(chat = %self.name, error = because, "where the chat is can not be told");
         }
+        let since = *self.lost_since.get_or_insert(now);
+        if since.age_at(now) < ADDRESS_PATIENCE {
+            return Ok(Pause::Until(after(now, TROUBLE_WAIT)));
+        }
+        // What is known under this is void as soon as there is a number.
+        let thread = in_force.config.chats.get(&self.name).and_then(|chat| chat.thread);
+        let nowhere = Destination { chat_id: NOWHERE, thread };
         let name = self.name.clone();
-        self.service.store.read(move |connection| Ok(!pauses::holds(connection, &name)?)).await
+        let digest_above = in_force.config.digest_above;
+        let outlook = move |connection: &rusqlite::Transaction<'_>| {
+            delivery::outlook(connection, &name, nowhere, now, digest_above)
+        };
+        let outlook = self.service.store.read(outlook).await?;
+        let look_again = after(now, TROUBLE_WAIT);
+        let Some(next) = outlook.next else {
+            return Ok(Pause::Idle(Some(outlook.due.filter(|due| *due < look_again).unwrap_or(look_again))));
+        };
+        if outlook.unsent > digest_above && self.merge().await? > 0 {
+            return Ok(Pause::No);
+        }
+        let before = outlook.chat.unreachable;
+        let unreachable = match before {
+            Some(unreachable) if unreachable.try_again > now => unreachable,
+            before => {
+                let since = before.map(|chat| chat.since);
+                let try_again = self.lose(in_force, nowhere, since, &because).await?;
+                Unreachable { since: since.unwrap_or(now), because, try_again }
+            }
+        };
+        self.pass_on(in_force, next, unreachable).await
     }
 
     pub(super) fn buckets(&self) -> std::sync::MutexGuard<'_, Buckets> {

@@ -31,14 +31,21 @@ use super::metrics::table::Count;
 use super::reload::InForce;
 use super::secret::Secret;
 use super::service::{Service, Stop};
-use super::store::{StoreError, delivery};
+use super::store::{StoreError, delivery, queue};
 use super::telegram::Failure;
+use crate::system::time::Timestamp;
 use buckets::Buckets;
 use clock::Clock;
 use lane::Lane;
 
 /// How often it is looked whether the configuration or the token has changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A clock that is set back by less than this is left alone: it is being brought in line.
+const LEAST_SET_BACK: Duration = Duration::from_secs(3);
+
+/// No more cards than this go to the default chat in one transaction, for which others wait.
+const MOST_ADOPTED: usize = 200;
 
 /// How often a token that was refused is tried.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
@@ -48,11 +55,11 @@ const LAST_CALLS: Duration = Duration::from_secs(10);
 
 /// Delivers until `stop`; then finishes the calls that are under way. The rest stays in the store.
 pub async fn run(service: Service, mut stop: Stop) {
-    recover(&service).await;
     let clock = Clock::System;
+    recover(&service, clock.now()).await;
     let limits = service.in_force().config.limits;
     let buckets = Arc::new(Mutex::new(Buckets::new(limits, clock.now())));
-    let (look, looking) = watch::channel(());
+    let (look, looking) = watch::channel(0);
     let mut lanes = Lanes {
         service: service.clone(),
         clock: clock.clone(),
@@ -64,6 +71,8 @@ pub async fn run(service: Service, mut stop: Stop) {
     };
     let mut in_force = service.in_force();
     let mut probe = Probe::default();
+    let mut pulse = Pulse::new(clock.now());
+    let mut retries = asked_retries(&service).await;
     lanes.follow(&in_force.config);
     loop {
         if let Err(error) = adopt(&service).await {
@@ -74,25 +83,69 @@ pub async fn run(service: Service, mut stop: Stop) {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
             _ = stop.wait_for(|stop| *stop) => break,
         }
+        if let Some(back) = pulse.set_back(clock.now(), Instant::now()) {
+            set_clock_back(&service, back).await;
+            look.send_modify(|round| *round += 1);
+        }
+        let asked = asked_retries(&service).await;
+        if asked.is_some() && std::mem::replace(&mut retries, asked) != asked {
+            look.send_modify(|round| *round += 1);
+        }
         let now_in_force = service.in_force();
         if !Arc::ptr_eq(&in_force, &now_in_force) {
             in_force = now_in_force;
             lanes.change(&in_force.config);
             // There may be another bot; if it is refused, too, that is noticed at once.
             service.health.token_refused.store(None);
-            look.send_replace(());
+            look.send_modify(|_| ());
         }
         lanes.follow(&in_force.config);
         if probe.is_token_back(&service, &in_force).await {
-            look.send_replace(());
+            look.send_modify(|_| ());
         }
     }
     lanes.finish().await;
 }
 
+/// How often lanes were told to forget what they wait for after failures; what is sent with no more than a look is the
+/// same number.
+type Look = u64;
+
+/// How often `queue retry` was asked for; `None` where that can not be told.
+async fn asked_retries(service: &Service) -> Option<i64> {
+    service.store.read(|connection| queue::retries(connection)).await.ok()
+}
+
+/// Notices a clock that is set back: what is not to be done before a moment would wait for as much longer.
+struct Pulse {
+    clock: Timestamp,
+    steady: Instant,
+}
+
+impl Pulse {
+    fn new(clock: Timestamp) -> Pulse {
+        Pulse { clock, steady: Instant::now() }
+    }
+
+    /// By how much the clock was set back since it was last asked, if it was.
+    fn set_back(&mut self, clock: Timestamp, steady: Instant) -> Option<Duration> {
+        let passed = steady.saturating_duration_since(self.steady).as_secs_f64();
+        let back = passed - clock.seconds_since(self.clock);
+        (self.clock, self.steady) = (clock, steady);
+        Duration::try_from_secs_f64(back).ok().filter(|back| *back >= LEAST_SET_BACK)
+    }
+}
+
+async fn set_clock_back(service: &Service, back: Duration) {
+    tracing::warn!(seconds = back.as_secs(), "the clock was set back; what waits for a moment waits as long as before");
+    if let Err(error) = service.store.write(move |connection| delivery::set_clock_back(connection, back)).await {
+        tracing::error!(%error, "what waits could not be brought in line with the clock");
+    }
+}
+
 /// Looks for calls that were under way when the program last ended.
-async fn recover(service: &Service) {
-    match service.store.write(delivery::recover).await {
+async fn recover(service: &Service, now: Timestamp) {
+    match service.store.write(move |connection| delivery::recover(connection, now)).await {
         Ok(chats) => {
             for chat in chats {
                 tracing::warn!(%chat, "a message may be there twice: the program ended while it was sent");
@@ -113,7 +166,7 @@ async fn adopt(service: &Service) -> Result<(), StoreError> {
         let brought = service.store.write(move |connection| {
             let because = format!("the chat {from} is not configured any more");
             let mut brought = 0;
-            for next in delivery::waiting_cards(connection, &from)? {
+            for next in delivery::waiting_cards(connection, &from, MOST_ADOPTED)? {
                 if next.is_news {
                     delivery::divert(connection, next.card, &to, &from, &because)?;
                     brought += 1;
@@ -135,7 +188,7 @@ struct Lanes {
     service: Service,
     clock: Clock,
     buckets: Arc<Mutex<Buckets>>,
-    looking: watch::Receiver<()>,
+    looking: watch::Receiver<Look>,
     stop: Stop,
     running: JoinSet<()>,
     names: HashMap<Id, ChatName>,

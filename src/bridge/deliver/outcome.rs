@@ -12,6 +12,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The least wait after a call of which it is not known whether it has arrived.
 const UNCERTAIN_WAIT: Duration = Duration::from_secs(5);
 
+/// So many calls of which it is not known whether they have arrived are followed by another one soon: a connection that
+/// breaks off twice is no reason to tell something critical late.
+const QUICK_TRIES: u32 = 2;
+
+/// The longest wait for a card that may be there more than once.
+const LONGEST_UNCERTAIN_WAIT: Duration = Duration::from_secs(3600);
+
 /// A card that has failed as often as this lets others go first: the trouble may be with it alone.
 pub(super) const LETS_OTHERS_GO_AT: u32 = 20;
 
@@ -41,6 +48,8 @@ pub(super) struct Circumstances {
     pub(super) has_reply: bool,
     /// How often this card has failed before.
     pub(super) attempts: u32,
+    /// For how many calls for this card it is not known whether they have arrived.
+    pub(super) uncertain: u32,
     /// How often the chat has failed before, whatever the card.
     pub(super) failures: u32,
     /// Something from 0 to 1, so that not everybody comes back at once.
@@ -123,7 +132,14 @@ pub(super) fn decide(failure: &Failure, circumstances: Circumstances) -> Action 
 }
 
 fn again(circumstances: Circumstances, is_uncertain: bool) -> Action {
-    let Circumstances { attempts, failures, chance, .. } = circumstances;
+    let Circumstances { attempts, uncertain, failures, chance, .. } = circumstances;
+    if is_uncertain && uncertain >= QUICK_TRIES {
+        // Each further try may be one more copy in the chat: where messages are taken and never answered in time, people
+        // are not to be flooded with them.
+        let wait =
+            LONGEST_WAIT.saturating_mul(2_u32.saturating_pow(uncertain - QUICK_TRIES)).min(LONGEST_UNCERTAIN_WAIT);
+        return Action::LetOthersGo { wait, is_uncertain };
+    }
     if attempts + 1 >= LETS_OTHERS_GO_AT {
         return Action::LetOthersGo { wait: LONGEST_WAIT, is_uncertain };
     }
@@ -147,6 +163,7 @@ mod tests {
         has_thread: true,
         has_reply: true,
         attempts: 0,
+        uncertain: 0,
         failures: 0,
         chance: 0.0,
     };
@@ -159,6 +176,7 @@ mod tests {
     fn every_failure_has_its_remedy() {
         let elsewhere = |is_chat_lost| Action::Elsewhere { is_chat_lost };
         let retry = |seconds, is_uncertain| Action::Retry { wait: Duration::from_secs(seconds), is_uncertain };
+        let others = |seconds| Action::LetOthersGo { wait: Duration::from_secs(seconds), is_uncertain: true };
         let bare = Circumstances { has_thread: false, has_reply: false, ..SENDING };
         let editing = Circumstances { verb: Verb::Edit, has_reply: false, ..SENDING };
         let document = Circumstances { verb: Verb::Document, ..SENDING };
@@ -179,6 +197,12 @@ mod tests {
             (told(Failure::Ambiguous), SENDING, retry(5, true)),
             (told(Failure::Ambiguous), Circumstances { failures: 4, ..SENDING }, retry(16, true)),
             (told(Failure::Ambiguous), document, retry(5, true)),
+            (told(Failure::Ambiguous), Circumstances { uncertain: 1, ..SENDING }, retry(5, true)),
+            (told(Failure::Ambiguous), Circumstances { uncertain: 2, ..SENDING }, others(300)),
+            (told(Failure::Ambiguous), Circumstances { uncertain: 4, ..SENDING }, others(1200)),
+            (told(Failure::Ambiguous), Circumstances { uncertain: 40, ..SENDING }, others(3600)),
+            (told(Failure::Ambiguous), Circumstances { uncertain: 2, ..editing }, retry(1, false)),
+            (told(Failure::Transient), Circumstances { uncertain: 2, ..SENDING }, retry(1, false)),
             (told(Failure::Ambiguous), editing, retry(1, false)),
             (Failure::Migrated { to: -7 }, SENDING, Action::Follow(-7)),
             (Failure::Migrated { to: -7 }, editing, Action::Follow(-7)),

@@ -40,6 +40,15 @@ pub(super) fn texts(rendered: &Rendered, level: Level) -> Vec<Text> {
     }
 }
 
+/// What is told in further messages where no file is taken. One line has none.
+pub(super) fn instead(rendered: &Rendered, level: Level) -> Vec<Text> {
+    match level {
+        Level::Html => rendered.instead.iter().map(|form| Text::Html(form.html.clone())).collect(),
+        Level::Plain => rendered.instead.iter().map(|form| Text::Plain(form.plain.clone())).collect(),
+        Level::Line => Vec::new(),
+    }
+}
+
 /// The buttons below the message at a place.
 pub(super) fn keyboard_at(position: usize, level: Level, keyboard: &Keyboard) -> Keyboard {
     if position == 0 && level != Level::Line { keyboard.clone() } else { Keyboard::default() }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::carry::{Attempt, Onward, Progress};
 use super::clock::after;
 use super::lane::{Begun, Lane, Pause};
-use super::outcome::{Action, Circumstances, decide};
+use super::outcome::{Action, Circumstances, backoff, decide};
 use super::plan::{self, Operation};
 use crate::bridge::alert::Severity;
 use crate::bridge::card::{Level, Message};
 use crate::bridge::metrics::table::Count;
+use crate::bridge::reload::InForce;
 use crate::bridge::store::delivery::{self, Setback};
 use crate::bridge::store::{StoreError, milliseconds, pauses};
-use crate::bridge::telegram::{Destination, Failure, MessageId};
+use crate::bridge::telegram::{Destination, Failure};
 use crate::system::time::Timestamp;
 
 impl Lane {
@@ -35,6 +36,7 @@ impl Lane {
                 has_thread: to.thread.is_some(),
                 has_reply: attempt.outgoing.reply_to.is_some(),
                 attempts: card.attempts,
+                uncertain: card.uncertain,
                 failures: self.failures,
                 chance: chance(),
             },
@@ -55,13 +57,13 @@ impl Lane {
                 })
                 .await?;
                 // The chat may be another one than the configured, of which nothing is kept.
-                (self.not_before, self.is_telegrams_wait) = (Some(until), true);
+                self.asked_until = Some(until);
                 Ok(Onward::Leave(Pause::Until(until)))
             }
             Action::Retry { wait, is_uncertain } => {
                 self.failures = self.failures.saturating_add(1);
                 let until = after(now, wait);
-                (self.not_before, self.is_telegrams_wait) = (Some(until), false);
+                self.not_before = Some(until);
                 let name = self.name.clone();
                 self.persist(move |connection| pauses::begin(connection, &name, until)).await?;
                 self.set_back(progress, told, None, is_uncertain).await?;
@@ -69,6 +71,11 @@ impl Lane {
             }
             Action::LetOthersGo { wait, is_uncertain } => {
                 self.set_back(progress, told, Some(after(now, wait)), is_uncertain).await?;
+                if is_uncertain {
+                    // The trouble may be with the way there, and then each of the others would be there twice as well.
+                    self.failures = self.failures.saturating_add(1);
+                    self.not_before = Some(after(now, backoff(self.failures, chance())));
+                }
                 Ok(Onward::Leave(Pause::No))
             }
             Action::Follow(number) => self.follow(progress, to, number).await,
@@ -111,13 +118,13 @@ impl Lane {
                 Ok(Onward::Leave(Pause::No))
             }
             Action::Elsewhere { is_chat_lost: true } => {
-                let try_again = self.lose(progress, &told).await?;
+                let try_again = self.lose_chat(progress, &told).await?;
                 self.divert(&progress.begun.in_force, id, told, try_again).await?;
                 Ok(Onward::Leave(Pause::No))
             }
             Action::Elsewhere { is_chat_lost: false } => {
                 self.tell(
-                    progress,
+                    &progress.begun.in_force,
                     format!("refused {}", id.0),
                     format!("Telegram refuses a message for the chat {} in every form: {told}", self.name),
                 )
@@ -127,7 +134,7 @@ impl Lane {
                 Ok(Onward::Leave(Pause::No))
             }
             Action::Park => {
-                let try_again = self.lose(progress, &told).await?;
+                let try_again = self.lose_chat(progress, &told).await?;
                 self.set_back(progress, told, Some(try_again), false).await?;
                 Ok(Onward::Leave(Pause::No))
             }
@@ -156,7 +163,7 @@ impl Lane {
         self.persist(move |connection| delivery::set_back(connection, id, &setback)).await
     }
 
-    /// Does without a file, or leaves a message that is one too many.
+    /// Tells in messages what no file is taken for, or leaves a message that is one too many.
     async fn give_up(&self, progress: &mut Progress, operation: Operation) -> Result<Onward, StoreError> {
         let id = progress.begun.card.id;
         match operation {
@@ -165,9 +172,9 @@ impl Lane {
                 self.persist(move |connection| delivery::forget_parts(connection, id, position)).await?;
             }
             _ => {
-                let none = MessageId(0);
-                progress.begun.card.document = Some(none);
-                self.persist(move |connection| delivery::keep_document(connection, id, none)).await?;
+                tracing::warn!(chat = %self.name, card = id.0, "no file is taken; what would be in it is told in messages");
+                self.persist(move |connection| delivery::refuse_file(connection, id)).await?;
+                return Ok(Onward::Leave(Pause::No));
             }
         }
         Ok(Onward::Next)
@@ -187,7 +194,7 @@ impl Lane {
             "The chat {} was {old} and is now {new}. It is followed; the configuration should have the new number.",
             self.name
         );
-        self.tell(progress, format!("migrated {old} {new}"), text).await?;
+        self.tell(&progress.begun.in_force, format!("migrated {old} {new}"), text).await?;
         Ok(Onward::Leave(Pause::No))
     }
 
@@ -201,30 +208,41 @@ impl Lane {
             "The topic {thread} of the chat {} can not be written to ({because}). Its messages are in the chat without it.",
             self.name
         );
-        self.tell(progress, format!("thread {} {thread}", self.name), text).await
+        self.tell(&progress.begun.in_force, format!("thread {} {thread}", self.name), text).await
     }
 
     /// The chat can not be written to. Gives when it is tried again.
-    async fn lose(&self, progress: &Progress, because: &str) -> Result<Timestamp, StoreError> {
+    async fn lose_chat(&self, progress: &Progress, because: &str) -> Result<Timestamp, StoreError> {
+        let Begun { in_force, configured, unreachable, .. } = &progress.begun;
+        self.lose(in_force, *configured, unreachable.as_ref().map(|chat| chat.since), because).await
+    }
+
+    /// The same for a chat that is at `at` by the configuration, and could not be written to `before`.
+    pub(super) async fn lose(
+        &self,
+        in_force: &InForce,
+        at: Destination,
+        before: Option<Timestamp>,
+        because: &str,
+    ) -> Result<Timestamp, StoreError> {
         let now = self.clock.now();
-        let before = progress.begun.unreachable.as_ref().map(|chat| chat.since);
         let since = before.unwrap_or(now);
         let try_again = after(now, plan::patience(since, now));
-        let (name, at, reason) = (self.name.clone(), progress.begun.configured, because.to_owned());
+        let (name, reason) = (self.name.clone(), because.to_owned());
         self.persist(move |connection| delivery::lose(connection, &name, at, &reason, now, try_again)).await?;
         if before.is_none() {
             let text = format!(
                 "The chat {} can not be written to: {because}. Its messages go to another chat until it can.",
                 self.name
             );
-            self.tell(progress, format!("unreachable {} {}", self.name, milliseconds(since)), text).await?;
+            self.tell(in_force, format!("unreachable {} {}", self.name, milliseconds(since)), text).await?;
         }
         Ok(try_again)
     }
 
     /// Tells who looks after the bridge what is wrong, once.
-    async fn tell(&self, progress: &Progress, key: String, text: String) -> Result<(), StoreError> {
-        let chat = progress.begun.in_force.config.operations_chat.clone();
+    async fn tell(&self, in_force: &InForce, key: String, text: String) -> Result<(), StoreError> {
+        let chat = in_force.config.operations_chat.clone();
         let now = self.clock.now();
         self.persist(move |connection| {
             let message = Message {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::cards::{self, create_with, order};
 use super::{StoreError, milliseconds, moment};
 use crate::bridge::alert::Status;
-use crate::bridge::card::{Card, CardId, Content, IncidentId, Level, Message, Part, StepState};
+use crate::bridge::card::{Card, CardId, Content, IncidentId, Level, Message, NO_FILE, Part, StepState};
 use crate::bridge::config::ChatName;
 use crate::bridge::telegram::{Destination, MessageId};
 use crate::system::time::Timestamp;
@@ -24,7 +24,7 @@ pub struct Outlook {
     pub next: Option<Next>,
     /// When there is something to do for one that waits; none where none waits.
     pub due: Option<Timestamp>,
-    /// How many cards of incidents wait for their first message.
+    /// How many cards of incidents wait for their first message, as far as they were counted.
     pub unsent: usize,
 }
 
@@ -64,15 +64,23 @@ pub struct Unreachable {
 /// No more incidents than this are put onto one card: each change of one of them reads all of them.
 const LARGEST_CARD: i64 = 500;
 
+/// No more cards than this are put together in one transaction, for which others wait.
+const MOST_MERGED: i64 = 2000;
+
+/// Nothing that is put off waits for longer, in milliseconds.
+const LONGEST_WAIT: i64 = 3_600_000;
+
 const CRITICAL: i64 = 0;
 const CHANGED: i64 = 3;
 
-/// What there is to do for a chat, which is at `at` by the configuration.
+/// What there is to do for a chat, which is at `at` by the configuration. Of what waits for its first message no more than
+/// one more than `enough` are counted.
 pub fn outlook(
     connection: &Connection,
     chat: &ChatName,
     at: Destination,
     now: Timestamp,
+    enough: usize,
 ) -> Result<Outlook, StoreError> {
     let (name, now) = (chat.as_str(), milliseconds(now));
     let next = connection
@@ -85,14 +93,22 @@ pub fn outlook(
             Ok(Next { card: CardId(row.get(0)?), is_critical: urgency == CRITICAL, is_news: urgency != CHANGED })
         })
         .optional()?;
-    let (due, unsent) = connection
+    // Each of these has an index of its own: there may be a hundred thousand cards, and this is asked for each message.
+    let due: Option<i64> = connection
         .prepare_cached(
-            "SELECT min(not_before) FILTER (WHERE not_before > ?2),
-                 count(*) FILTER (WHERE kind = 'incidents' AND sent = 0 AND NOT EXISTS (SELECT 1 FROM part WHERE card = id))
-             FROM card WHERE chat = ?1 AND urgency IS NOT NULL",
+            "SELECT min(not_before) FROM card
+             WHERE chat = ?1 AND urgency IS NOT NULL AND not_before > 0 AND not_before > ?2",
         )?
-        .query_row(params![name, now], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?)))?;
+        .query_row(params![name, now], |row| row.get(0))?;
     let due = due.map(moment).transpose()?;
+    let most = i64::try_from(enough).unwrap_or(i64::MAX).saturating_add(1);
+    let unsent: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM (
+                 SELECT 1 FROM card WHERE chat = ?1 AND urgency IS NOT NULL AND kind = 'incidents' AND sent = 0
+                     AND NOT EXISTS (SELECT 1 FROM part WHERE card = card.id) LIMIT ?2)",
+        )?
+        .query_row(params![name, most], |row| row.get(0))?;
     Ok(Outlook { chat: chat_state(connection, chat, at)?, next, due, unsent: usize::try_from(unsent).unwrap_or(0) })
 }
 
@@ -261,10 +277,18 @@ pub fn forget_parts(connection: &Connection, card: CardId, position: usize) -> R
     Ok(())
 }
 
-/// Notes the file that was sent for a card; 0 for one that was given up.
+/// Notes the file that was sent for a card.
 pub fn keep_document(connection: &Connection, card: CardId, document: MessageId) -> Result<(), StoreError> {
     connection.prepare_cached("UPDATE card SET document = ?2 WHERE id = ?1")?.execute(params![card.0, document.0])?;
     Ok(())
+}
+
+/// Notes that no file is taken for a card: what would be in it is yet to be told, in messages.
+pub fn refuse_file(connection: &Connection, card: CardId) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE card SET document = ?2, sent = 0, in_flight = NULL WHERE id = ?1")?
+        .execute(params![card.0, NO_FILE.0])?;
+    order(connection, card)
 }
 
 /// Notes that a card stands in its chat as it was when it was read into `shown`.
@@ -417,25 +441,29 @@ pub fn notice(
     Ok(())
 }
 
-/// Puts a chat's cards that wait for their first message into the oldest of them, so that there are few. Cards that were
-/// brought here from different chats stay apart. Gives how many have become part of another one.
+/// Puts a chat's cards that wait for their first message into few of them, the most urgent ones first. Cards that were
+/// brought here from different chats stay apart. Gives how many have become part of another one; there may be more to do
+/// where it is not 0.
 pub fn merge(connection: &Connection, chat: &ChatName) -> Result<usize, StoreError> {
     let waiting: Vec<(i64, Option<String>, i64)> = connection
         .prepare_cached(
             "SELECT id, diverted_from, (SELECT count(*) FROM card_incident WHERE card = id) FROM card
              WHERE chat = ?1 AND urgency IS NOT NULL AND kind = 'incidents' AND sent = 0 AND in_flight IS NULL
                  AND NOT EXISTS (SELECT 1 FROM part WHERE card = id)
-             ORDER BY id",
+             ORDER BY urgency, id",
         )?
         .query_map([chat.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
     let mut open: BTreeMap<Option<String>, (i64, i64)> = BTreeMap::new();
     let mut grown = BTreeSet::new();
-    let mut merged = 0;
+    let mut merged: i64 = 0;
     for (card, from, members) in waiting {
+        if merged >= MOST_MERGED {
+            break;
+        }
         match open.get_mut(&from) {
             Some((into, size)) if *size + members <= LARGEST_CARD => {
-                join(connection, *into, card)?;
+                join(connection, *into, *size, card)?;
                 grown.insert(*into);
                 *size += members;
                 merged += 1;
@@ -449,25 +477,33 @@ pub fn merge(connection: &Connection, chat: &ChatName) -> Result<usize, StoreErr
         connection.prepare_cached("UPDATE card SET not_before = 0, attempts = 0 WHERE id = ?1")?.execute([card])?;
         cards::touch(connection, CardId(card))?;
     }
-    Ok(merged)
+    Ok(usize::try_from(merged).unwrap_or(usize::MAX))
 }
 
-/// Puts the incidents of a card onto another one, below those that are there.
-fn join(connection: &Connection, into: i64, card: i64) -> Result<(), StoreError> {
+/// Puts the incidents of a card onto another one, below the `size` that are there.
+fn join(connection: &Connection, into: i64, size: i64, card: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO card_incident (card, incident, position)
-             SELECT ?1, incident, position + (SELECT coalesce(max(position), -1) + 1 FROM card_incident WHERE card = ?1)
-             FROM card_incident WHERE card = ?2",
+             SELECT ?1, incident, position + ?3 FROM card_incident WHERE card = ?2",
         )?
-        .execute(params![into, card])?;
+        .execute(params![into, card, size])?;
     connection.prepare_cached("DELETE FROM card WHERE id = ?1")?.execute([card])?;
     Ok(())
 }
 
 /// Looks for calls whose outcome was never written down, because the program ended. Gives the chats of those that may
 /// have brought a message nobody knows of, one for each.
-pub fn recover(connection: &Connection) -> Result<Vec<ChatName>, StoreError> {
+///
+/// Nothing that waits, waits for more than an hour from `now`: the clock may have been set back since.
+pub fn recover(connection: &Connection, now: Timestamp) -> Result<Vec<ChatName>, StoreError> {
+    let latest = milliseconds(now).saturating_add(LONGEST_WAIT);
+    connection.execute("UPDATE chat SET not_before = ?1 WHERE not_before > ?1", [latest])?;
+    connection.execute("UPDATE chat SET try_again = ?1 WHERE try_again > ?1", [latest])?;
+    connection.execute(
+        "UPDATE card SET not_before = ?1 WHERE urgency IS NOT NULL AND not_before > 0 AND not_before > ?1",
+        [latest],
+    )?;
     let chats = connection
         .prepare_cached(&format!(
             "SELECT chat FROM card WHERE in_flight IS NOT NULL AND urgency IS NOT NULL AND urgency <> {CHANGED}"
@@ -484,20 +520,42 @@ pub fn recover(connection: &Connection) -> Result<Vec<ChatName>, StoreError> {
     Ok(chats)
 }
 
+/// Brings what waits for a moment in line with a clock that was set back by `back`.
+pub fn set_clock_back(connection: &Connection, back: std::time::Duration) -> Result<(), StoreError> {
+    let back = i64::try_from(back.as_millis()).unwrap_or(i64::MAX);
+    connection
+        .execute("UPDATE chat SET not_before = max(not_before - ?1, 0), try_again = max(try_again - ?1, 0)", [back])?;
+    connection.execute(
+        "UPDATE card SET not_before = max(not_before - ?1, 0) WHERE urgency IS NOT NULL AND not_before > 0",
+        [back],
+    )?;
+    Ok(())
+}
+
 /// The chats with something to do.
 pub fn waiting_chats(connection: &Connection) -> Result<Vec<ChatName>, StoreError> {
     let chats = connection
-        .prepare_cached("SELECT DISTINCT chat FROM card WHERE urgency IS NOT NULL")?
+        // From one chat to the next by the index, however many cards wait.
+        .prepare_cached(
+            "WITH RECURSIVE waiting (name) AS (
+                 SELECT min(chat) FROM card WHERE urgency IS NOT NULL
+                 UNION ALL
+                 SELECT (SELECT min(chat) FROM card WHERE urgency IS NOT NULL AND chat > name) FROM waiting
+                 WHERE name IS NOT NULL)
+             SELECT name FROM waiting WHERE name IS NOT NULL",
+        )?
         .query_map([], |row| Ok(ChatName::from(row.get::<_, String>(0)?.as_str())))?
         .collect::<Result<_, _>>()?;
     Ok(chats)
 }
 
-/// The cards of a chat with something to do, in the order in which they are taken.
-pub fn waiting_cards(connection: &Connection, chat: &ChatName) -> Result<Vec<Next>, StoreError> {
+/// The cards of a chat with something to do, in the order in which they are taken, up to so many.
+pub fn waiting_cards(connection: &Connection, chat: &ChatName, most: usize) -> Result<Vec<Next>, StoreError> {
     let cards = connection
-        .prepare_cached("SELECT id, urgency FROM card WHERE chat = ?1 AND urgency IS NOT NULL ORDER BY urgency, id")?
-        .query_map([chat.as_str()], |row| {
+        .prepare_cached(
+            "SELECT id, urgency FROM card WHERE chat = ?1 AND urgency IS NOT NULL ORDER BY urgency, id LIMIT ?2",
+        )?
+        .query_map(params![chat.as_str(), most as i64], |row| {
             let urgency: i64 = row.get(1)?;
             Ok(Next { card: CardId(row.get(0)?), is_critical: urgency == CRITICAL, is_news: urgency != CHANGED })
         })?

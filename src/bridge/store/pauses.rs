@@ -1,5 +1,5 @@
-//! Until when nothing is tried in a chat because calls have failed: kept so that `queue list` can show it, and so that
-//! `queue retry` can end it. It is no promise to anybody: after a restart it is tried at once.
+//! Until when nothing is tried in a chat because calls have failed: kept so that `queue list` can show it. It is no
+//! promise to anybody: after a restart it is tried at once.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,6 @@ pub fn begin(connection: &Connection, chat: &ChatName, until: Timestamp) -> Resu
         )?
         .execute(params![format!("{PREFIX}{chat}"), milliseconds(until).to_string()])?;
     Ok(())
-}
-
-/// Whether the pause of a chat was not ended meanwhile.
-pub fn holds(connection: &Connection, chat: &ChatName) -> Result<bool, StoreError> {
-    let mut find = connection.prepare_cached("SELECT 1 FROM fact WHERE name = ?1")?;
-    Ok(find.exists([format!("{PREFIX}{chat}")])?)
 }
 
 /// Ends the pause of a chat.

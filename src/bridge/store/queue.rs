@@ -94,6 +94,12 @@ pub fn retry(connection: &Connection, which: &Which) -> Result<usize, StoreError
     for chat in chats.map(|card| card.chat).collect::<BTreeSet<_>>() {
         pauses::end(connection, &chat)?;
     }
+    // Lanes forget what they wait for after failures when this grows.
+    connection.execute(
+        "INSERT INTO fact (name, value) VALUES (?1, '1')
+         ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+        [RETRIES],
+    )?;
     match which {
         Which::All => {
             connection.execute(CHATS_AT_ONCE, [])?;

@@ -53,7 +53,10 @@ CREATE TABLE card (
     document INTEGER,
     UNIQUE (chat, key)
 ) STRICT;
-CREATE INDEX card_to_do ON card (chat, urgency, id) WHERE urgency IS NOT NULL;
+CREATE INDEX card_to_do ON card (chat, urgency, id, not_before) WHERE urgency IS NOT NULL;
+CREATE INDEX card_put_off ON card (chat, not_before) WHERE urgency IS NOT NULL AND not_before > 0;
+CREATE INDEX card_unsent ON card (chat) WHERE urgency IS NOT NULL AND kind = 'incidents' AND sent = 0;
+CREATE INDEX card_key ON card (key) WHERE key IS NOT NULL;
 
 CREATE TABLE card_incident (
     card INTEGER NOT NULL REFERENCES card (id) ON DELETE CASCADE,

@@ -34,6 +34,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// of the call.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// By how many times longer the answer is waited for where the same was sent before, and no answer came in time.
+const AGAIN: u32 = 3;
+
 /// No answer is longer than this, but for updates, which have long texts in them.
 const LONGEST_ANSWER: usize = 16 << 20;
 
@@ -178,6 +181,10 @@ fn without_token(failure: Failure, token: &Secret) -> Failure {
 impl Telegram for Bot {
     fn send<'a>(&'a self, message: &'a Outgoing) -> Call<'a, MessageId> {
         async move { sent(&self.call(&send_payload(message)?, Duration::ZERO).await?) }.boxed()
+    }
+
+    fn send_again<'a>(&'a self, message: &'a Outgoing) -> Call<'a, MessageId> {
+        async move { sent(&self.call(&send_payload(message)?, self.timeout * AGAIN).await?) }.boxed()
     }
 
     fn edit<'a>(&'a self, message: MessageId, content: &'a Outgoing) -> Call<'a, ()> {

@@ -27,6 +27,11 @@ pub trait Telegram: Send + Sync + fmt::Debug {
     /// Sends a message.
     fn send<'a>(&'a self, message: &'a Outgoing) -> Call<'a, MessageId>;
 
+    /// The same for one that was sent before without an answer in time: waits longer for the answer.
+    fn send_again<'a>(&'a self, message: &'a Outgoing) -> Call<'a, MessageId> {
+        self.send(message)
+    }
+
     /// Gives a message that was sent another text and other buttons. [`Failure::NotModified`] where it has them already.
     fn edit<'a>(&'a self, message: MessageId, content: &'a Outgoing) -> Call<'a, ()>;
 

@@ -163,7 +163,13 @@ async fn show(world: &mut World, card: CardId, parts: &[&str], document: Option<
         let lane = world.lanes.iter_mut().find(|lane| lane.name.as_str() == "uma").unwrap();
         let Some(begun) = lane.begin(&in_force, card, at, at, None).await.unwrap() else { return };
         let parts = parts.iter().map(form).collect();
-        let rendered = Rendered { parts, line: "line".to_owned(), document: document.clone(), template_problem: None };
+        let rendered = Rendered {
+            parts,
+            line: "line".to_owned(),
+            document: document.clone(),
+            instead: Vec::new(),
+            template_problem: None,
+        };
         lane.carry_rendered(begun, rendered).await.unwrap();
         world.pass(60.0);
     }
@@ -220,15 +226,4 @@ async fn what_was_sent_before_a_failure_is_not_sent_again() {
     assert_eq!(asked, ["+1 <i>a</i>", "+2 <i>b</i> to 1", "!", "+3 <i>c</i> to 1"]);
     let shown = world.card(card).await;
     assert_eq!((shown.parts.len(), shown.sent, shown.attempts), (3, 1, 0));
-}
-
-#[tokio::test]
-async fn a_file_that_is_refused_is_done_without() {
-    let mut world = World::new();
-    let (card, _) = world.fire("uma", "A", "warning").await;
-    let refused = "Bad Request: not enough rights to send documents to the chat";
-    world.telegram.fail_at(2, Failure::Destination(refused.to_owned()));
-    show(&mut world, card, &["a"], Some("all.txt")).await;
-    assert_eq!(short(world.telegram.take_asked()), ["+1 <i>a</i>", "!"]);
-    assert_eq!(world.card(card).await.chat.as_str(), "uma");
 }

@@ -1,6 +1,7 @@
 //! Lanes against a Telegram that does as it is told, by a clock that is moved by hand: a step at a time, so that nothing
 //! depends on how fast anything is.
 
+mod bounds;
 mod cards;
 mod pace;
 mod trouble;
@@ -216,7 +217,7 @@ impl World {
         service.store.close();
         drop(service);
         let world = World::open(folder, config, telegram, time);
-        recover(&world.service).await;
+        recover(&world.service, world.now()).await;
         world
     }
 
