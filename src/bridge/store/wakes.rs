@@ -95,8 +95,13 @@ mod tests {
         };
         let now = Timestamp::now();
         let made = store.write(move |connection| {
-            let message =
-                Message { title: "a".to_owned(), text: String::new(), severity: Severity::Info, instance: None };
+            let message = Message {
+                title: "a".to_owned(),
+                text: String::new(),
+                severity: Severity::Info,
+                instance: None,
+                is_silent: false,
+            };
             cards::create_with(connection, &ChatName::from("root"), &Content::Message(message), None, now)
         });
         let card = made.await.unwrap();
