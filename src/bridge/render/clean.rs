@@ -56,7 +56,7 @@ pub(super) fn cut(text: &str, units: usize) -> String {
         }
         kept = start + character.len_utf8();
     }
-    while kept > 0 && !text.get(kept..).is_none_or(begins_anew) {
+    while kept > 0 && !may_be_cut(text, kept) {
         kept = text.get(..kept).and_then(|head| head.char_indices().next_back()).map_or(0, |(start, _)| start);
     }
     format!("{}{ELLIPSIS}", text.get(..kept).unwrap_or_default().trim_end())
@@ -67,9 +67,11 @@ pub(super) fn units_of(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// Whether a text could be cut before `rest` without tearing a character as people see it apart.
-pub(super) fn begins_anew(rest: &str) -> bool {
-    !rest.chars().next().is_some_and(|first| is_mark(first) || is_joiner(first) || is_modifier(first))
+/// Whether a text can be cut at a byte without tearing a character as people see it apart: a mark belongs to what it
+/// follows, and a joiner to both sides.
+pub(super) fn may_be_cut(text: &str, at: usize) -> bool {
+    let Some((before, after)) = text.split_at_checked(at) else { return false };
+    !before.ends_with(is_joiner) && !after.starts_with(|first| is_mark(first) || is_joiner(first) || is_modifier(first))
 }
 
 /// Line ends of all kinds as `\n`, and nothing that is not seen but for what languages and emoji are joined with.
@@ -156,6 +158,10 @@ mod tests {
         assert_eq!(cut("gateway", 7), "gateway");
         assert_eq!(cut("gateway", 5), "gate…");
         assert_eq!(cut("🔴🔴🔴", 4), "🔴…");
+        let family = "👨\u{200d}👩\u{200d}👧";
+        for units in 9..16 {
+            assert_eq!(cut(&family.repeat(2), units), format!("{family}…"), "{units}");
+        }
         assert_eq!(cut("e\u{301}e\u{301}", 3), "e\u{301}…");
         assert_eq!(cut("ab\u{301}\u{301}", 3), "a…");
         assert!(units_of(&cut("👨\u{200d}👩\u{200d}👧👧👧", 9)) <= 9);

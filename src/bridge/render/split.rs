@@ -1,7 +1,7 @@
 //! Cutting a text that is too long for one message into several, where it hurts least.
 
 use super::LONGEST_TEXT;
-use super::clean::begins_anew;
+use super::clean::may_be_cut;
 use super::html::Markup;
 
 /// The most bytes that Telegram takes with the markup still in it, less a reserve.
@@ -91,11 +91,50 @@ fn end_of_part(markup: &Markup, start: usize, budget: usize) -> usize {
         .filter(is_late)
         .or_else(|| line_end("\n").filter(is_late))
         .or_else(|| head.rfind(' ').filter(is_late).map(|at| at + 1))
-        .or_else(|| {
-            head.char_indices().rev().take(64).map(|(at, _)| at).find(|at| rest.get(*at..).is_some_and(begins_anew))
-        })
+        .or_else(|| head.char_indices().rev().take(64).map(|(at, _)| at).find(|at| may_be_cut(rest, *at)))
         .filter(|at| *at > 0)
         .unwrap_or(most);
     // At least one character, so that there is an end to it.
     start + place.max(rest.chars().next().map_or(1, char::len_utf8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(html: &str) -> Vec<Markup> {
+        let parts = split(&Markup::parse(html).unwrap());
+        for part in &parts {
+            assert!(fits(part, LONGEST_TEXT), "{} units, {} spans", part.units(), part.spans.len());
+        }
+        parts
+    }
+
+    #[test]
+    fn what_is_seen_as_one_character_is_not_torn() {
+        let family = "👨\u{200d}👩\u{200d}👧";
+        for before in 0..12 {
+            let parts = parts(&format!("{}{}", "x".repeat(4050 + before), family.repeat(8)));
+            assert_eq!(parts.len(), 2);
+            let (first, _) = parts[0].text.rsplit_once('\n').unwrap();
+            let last = first.trim_start_matches('x');
+            assert!(last.replace(family, "").is_empty(), "{before}: {last}");
+            assert!(parts[1].text.starts_with(family), "{before}");
+        }
+    }
+
+    #[test]
+    fn no_part_has_more_marks_or_bytes_than_telegram_takes() {
+        assert_eq!(parts(&"<b>x</b> ".repeat(MOST_SPANS)).len(), 1);
+        let marked = parts(&"<b>x</b> ".repeat(2 * MOST_SPANS + 1));
+        assert_eq!(marked.iter().map(|part| part.spans.len()).collect::<Vec<_>>(), [100, 100, 1]);
+        // A short text, whose links alone are too much.
+        let link = format!("<a href=\"https://example.org/{}\">label</a>\n", "a".repeat(2000));
+        let linked = parts(&link.repeat(40));
+        assert!(linked.len() > 1);
+        assert_eq!(linked.iter().map(|part| part.spans.len()).sum::<usize>(), 40);
+        // One link that is too long for any message: its label is still told.
+        let endless = parts(&format!("<a href=\"https://example.org/{}\">label</a>", "a".repeat(40_000)));
+        assert_eq!((endless[0].spans.len(), endless[0].text.starts_with("label")), (0, true));
+    }
 }
