@@ -19,8 +19,9 @@ const QUICK_TRIES: u32 = 2;
 /// The longest wait for a card that may be there more than once.
 const LONGEST_UNCERTAIN_WAIT: Duration = Duration::from_secs(3600);
 
-/// A card that has failed as often as this lets others go first: the trouble may be with it alone.
-pub(super) const LETS_OTHERS_GO_AT: u32 = 20;
+/// A card that has failed as often as this lets others go first: the trouble may be with it alone. However chance shortens
+/// the waits until then, they are more than an hour, so that after a shorter outage everything arrives in order.
+pub(super) const LETS_OTHERS_GO_AT: u32 = 26;
 
 /// What was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +191,7 @@ mod tests {
             (told(Failure::Transient), Circumstances { failures: 60, ..SENDING }, retry(300, false)),
             (
                 told(Failure::Transient),
-                Circumstances { attempts: 19, failures: 60, ..SENDING },
+                Circumstances { attempts: LETS_OTHERS_GO_AT - 1, failures: 60, ..SENDING },
                 Action::LetOthersGo { wait: LONGEST_WAIT, is_uncertain: false },
             ),
             (told(Failure::Conflict), SENDING, retry(1, false)),
@@ -236,5 +237,7 @@ mod tests {
         let waits: Vec<_> = (0..11).map(|failures| backoff(failures, 0.0).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(backoff(9, 1.0), Duration::from_secs(225));
+        let least: Duration = (0..LETS_OTHERS_GO_AT - 1).map(|failures| backoff(failures, 1.0)).sum();
+        assert!(least > Duration::from_secs(3600), "an hour's outage must not change the order: {least:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! When messages are sent, and in which order.
 
 use super::*;
+use crate::bridge::deliver::outcome::LETS_OTHERS_GO_AT;
 
 #[tokio::test]
 async fn a2_a_chat_that_has_to_wait_keeps_no_other_waiting_not_even_after_a_restart() {
@@ -63,10 +64,10 @@ async fn a3_after_an_hour_without_telegram_everything_arrives_in_order_and_in_it
 #[tokio::test]
 async fn one_card_that_never_succeeds_lets_the_others_go() {
     let mut world = World::new();
-    world.telegram.fail(UMA, (0..20).map(|_| transient()));
+    world.telegram.fail(UMA, (0..LETS_OTHERS_GO_AT).map(|_| transient()));
     world.fire("uma", "Poison", "critical").await;
     world.fire("uma", "Other", "warning").await;
-    world.run_in_strides(4500, 5).await;
+    world.run_in_strides(7000, 10).await;
     let sent = world.telegram.take_sent();
     assert!(texts(&sent, UMA)[0].contains("Other"), "{sent:?}");
     assert!(texts(&sent, UMA)[1].contains("Poison"), "{sent:?}");
