@@ -39,6 +39,7 @@ use super::alert::Status;
 use super::card::{Card, Content, Incident, IncidentId};
 use super::config::{ChatName, Config, Links};
 use super::telegram::Document;
+use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
 
 /// The most UTF-16 units that a message may have once its markup is taken away.
@@ -186,7 +187,7 @@ impl Renderer {
             let made = template
                 .as_ref()
                 .map_err(Clone::clone)
-                .and_then(|template| template.render(Shipped::Alerts, view).map_err(|error| in_full(&error)));
+                .and_then(|template| template.render(Shipped::Alerts, view).map_err(|error| display_chain(&error)));
             match made {
                 Ok(markup) => match in_parts(&markup) {
                     Some(parts) => return rendered(parts, view, None, None),
@@ -244,7 +245,7 @@ impl Renderer {
     /// By a shipped template. They are tested to work; should one not, there is still the line.
     fn made(&self, which: Shipped, view: &View) -> Markup {
         self.shipped.render(which, view).unwrap_or_else(|error| {
-            tracing::error!(template = ?which, error = in_full(&error), "a shipped template failed");
+            tracing::error!(template = ?which, error = display_chain(&error), "a shipped template failed");
             Markup { text: line::of(view), spans: Vec::new() }
         })
     }
@@ -252,7 +253,7 @@ impl Renderer {
 
 fn configured(path: &Path) -> Result<Templates, String> {
     Templates::from_file(path).map_err(|error| {
-        let error = in_full(&error);
+        let error = display_chain(&error);
         tracing::warn!(template = %path.display(), error, "a template can not be used; the shipped one is");
         error
     })
@@ -283,14 +284,4 @@ fn form(markup: &Markup) -> Form {
 fn in_messages(document: &Document) -> Vec<Form> {
     let text = String::from_utf8_lossy(&document.content).into_owned();
     split::split(&Markup { text, spans: Vec::new() }).iter().map(form).collect()
-}
-
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

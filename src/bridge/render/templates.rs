@@ -12,6 +12,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use super::html::{self, Markup, MarkupError};
 use super::view::View;
+use crate::error_chain::display_chain;
 
 /// How many steps a template may take: a hundred times what the shipped ones need.
 const FUEL: u64 = 2_000_000;
@@ -87,7 +88,7 @@ pub(super) enum TemplateError {
     #[error("it has more than {LARGEST_TEMPLATE} bytes")]
     Large,
     /// It is not written as templates are, or fails where it is used.
-    #[error("{}", in_full(.0))]
+    #[error("{}", display_chain(.0))]
     Template(minijinja::Error),
     /// What it gives is not Telegram's HTML.
     #[error("Telegram would not take what it gives: {0}")]
@@ -95,16 +96,6 @@ pub(super) enum TemplateError {
     /// It gives nothing that could be seen.
     #[error("it gives an empty text")]
     Empty,
-}
-
-fn in_full(error: &minijinja::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 /// Something that makes texts.
@@ -119,7 +110,11 @@ impl Templates {
         let mut templates = Templates { environment: environment() };
         for shipped in Shipped::ALL {
             if let Err(error) = templates.environment.add_template(shipped.name(), shipped.source()) {
-                tracing::error!(template = shipped.name(), error = in_full(&error), "a shipped template is broken");
+                tracing::error!(
+                    template = shipped.name(),
+                    error = display_chain(&error),
+                    "a shipped template is broken"
+                );
             }
         }
         templates
