@@ -257,6 +257,11 @@ impl Urgency {
     /// All of them, the most urgent first.
     pub const ALL: [Urgency; 4] = [Urgency::Critical, Urgency::New, Urgency::Resolved, Urgency::Changed];
 
+    /// As it stands in the store, where the smallest goes first.
+    pub const fn rank(self) -> i64 {
+        self as i64
+    }
+
     /// As it stands in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

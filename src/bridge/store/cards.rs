@@ -106,7 +106,7 @@ pub fn order(connection: &Connection, card: CardId) -> Result<(), StoreError> {
     };
     connection
         .prepare_cached("UPDATE card SET urgency = ?2 WHERE id = ?1")?
-        .execute(params![card.0, urgency.map(rank)])?;
+        .execute(params![card.0, urgency.map(Urgency::rank)])?;
     Ok(())
 }
 
@@ -140,10 +140,6 @@ fn urgency_of_incidents(connection: &Connection, card: CardId) -> Result<Option<
         }
     }
     Ok(Some(Some(Urgency::New)))
-}
-
-fn rank(urgency: Urgency) -> i64 {
-    Urgency::ALL.into_iter().position(|other| other == urgency).unwrap_or_default() as i64
 }
 
 /// A card with everything on it.
@@ -313,7 +309,7 @@ mod tests {
                             connection
                                 .query_row("SELECT urgency FROM card WHERE id = ?1", [card.0], |row| row.get(0))?;
                         let step = load(connection, card)?.as_ref().and_then(next_step);
-                        assert_eq!(stored, step.map(|(_, urgency)| rank(urgency)));
+                        assert_eq!(stored, step.map(|(_, urgency)| urgency.rank()));
                         seen.insert(stored);
                     }
                 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::cards::{self, create_with, order};
 use super::{StoreError, milliseconds, moment};
 use crate::bridge::alert::Status;
-use crate::bridge::card::{Card, CardId, Content, IncidentId, Level, Message, NO_FILE, Part, StepState};
+use crate::bridge::card::{Card, CardId, Content, IncidentId, Level, Message, NO_FILE, Part, StepState, Urgency};
 use crate::bridge::config::ChatName;
 use crate::bridge::telegram::{Destination, MessageId};
 use crate::system::time::Timestamp;
@@ -70,8 +70,8 @@ const MOST_MERGED: i64 = 2000;
 /// Nothing that is put off waits for longer, in milliseconds.
 const LONGEST_WAIT: i64 = 3_600_000;
 
-const CRITICAL: i64 = 0;
-const CHANGED: i64 = 3;
+const CRITICAL: i64 = Urgency::Critical.rank();
+const CHANGED: i64 = Urgency::Changed.rank();
 
 /// What there is to do for a chat, which is at `at` by the configuration. Of what waits for its first message no more than
 /// one more than `enough` are counted.

@@ -115,10 +115,10 @@ fn count_pending(connection: &Connection, overview: &mut Overview) -> Result<(),
     let mut find = connection.prepare_cached(
         "SELECT card.chat, min(incident.resolved_received)
          FROM card JOIN card_incident ON card_incident.card = card.id JOIN incident ON incident.id = incident
-         WHERE urgency = 2 AND told = 'firing' AND status = 'resolved' AND resolved_received IS NOT NULL
+         WHERE urgency = ?1 AND told = 'firing' AND status = 'resolved' AND resolved_received IS NOT NULL
          GROUP BY card.chat",
     )?;
-    let mut rows = find.query([])?;
+    let mut rows = find.query([Urgency::Resolved.rank()])?;
     while let Some(row) = rows.next()? {
         let chat = ChatName::from(row.get::<_, String>(0)?.as_str());
         earliest(&mut overview.chats.entry(chat).or_default().oldest_pending, moment(row.get(1)?)?);
