@@ -12,10 +12,9 @@ use super::clock::{Clock, after};
 use super::plan;
 use crate::bridge::buttons;
 use crate::bridge::card::{Card, CardId, Step, next_step};
-use crate::bridge::config::{ChatId, ChatName, Config, Delivery, Resolve};
+use crate::bridge::config::{ChatIdError, ChatName, Config, Delivery, Resolve};
 use crate::bridge::metrics::table::Count;
 use crate::bridge::reload::InForce;
-use crate::bridge::secret::SecretError;
 use crate::bridge::service::{ButtonState, Service, Stop};
 use crate::bridge::store::delivery::{self, Next, Setback, Unreachable};
 use crate::bridge::store::{StoreError, cards};
@@ -413,25 +412,17 @@ pub(super) enum AddressError {
     /// It is not configured.
     #[error("the chat is not configured")]
     Unknown,
-    /// The file with its number can not be read.
-    #[error("the file with the chat's number can not be used")]
-    File(#[source] SecretError),
-    /// There is something else in it.
-    #[error("what is in the file with the chat's number is no number")]
-    Content,
+    /// Its number is not known.
+    #[error(transparent)]
+    Number(#[from] ChatIdError),
 }
 
 /// Where a chat is by the configuration.
 pub(super) fn address(config: &Config, name: &ChatName) -> Result<Destination, AddressError> {
     let chat = config.chats.get(name).ok_or(AddressError::Unknown)?;
-    let chat_id = match &chat.id {
-        _ if config.delivery == Delivery::Console => console::chat_id(config, name),
-        ChatId::Number(number) => *number,
-        ChatId::File(file) => {
-            let number = file.read().map_err(AddressError::File)?;
-            number.reveal().parse().map_err(|_| AddressError::Content)?
-        }
+    let chat_id = match config.delivery {
+        Delivery::Console => console::chat_id(config, name),
+        Delivery::Telegram => chat.id.read()?,
     };
-    // The general topic is listed as 1, and nothing can be sent to that.
-    Ok(Destination { chat_id, thread: chat.thread.filter(|thread| *thread != 1) })
+    Ok(Destination { chat_id, thread: chat.thread })
 }
