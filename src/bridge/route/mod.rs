@@ -78,3 +78,76 @@ pub fn route(config: &Config, notification: &Notification, alert: &Alert) -> Rou
     }
     Routed { chats, is_unrouted: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::bridge::alert::Labels;
+    use crate::bridge::trial;
+    use crate::system::time::Timestamp;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// Where an alert with these labels goes by these routes, when it comes by a receiver and Alertmanager's route has given
+    /// these labels; `!` stands before what no route wanted.
+    fn routed(routes: &str, receiver: &str, route_labels: &[(&str, &str)], alert: &[(&str, &str)]) -> String {
+        let text = format!(
+            "store: /var/lib/bridge.db\ndelivery: console\nchats: {{root: {{}}, uma: {{}}, ops: {{}}}}\ndefault_chat: root\n\
+             routes: [{routes}]\n"
+        );
+        let config = Config::from_text(Path::new("/etc/bridge.yml"), &text).unwrap();
+        let mut notification = trial::notification(Timestamp::now());
+        notification.receiver = receiver.to_owned();
+        notification.route_labels = labels(route_labels);
+        let mut of = notification.alerts.remove(0);
+        of.labels = labels(alert);
+        let Routed { chats, is_unrouted } = route(&config, &notification, &of);
+        let names: Vec<_> = chats.iter().map(ChatName::as_str).collect();
+        format!("{}{}", if is_unrouted { "!" } else { "" }, names.join(" "))
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_wins_unless_it_goes_on() {
+        let vijay: &[_] = &[("instance", "Vijay:9119"), ("severity", "critical")];
+        let by_instance = "{match: 'instance = \"vijay\"', chat: uma}";
+        let all = "{chat: ops}";
+        assert_eq!(routed(&format!("{by_instance}, {all}"), "", &[], vijay), "uma");
+        assert_eq!(routed(&format!("{by_instance}, {all}"), "", &[], &[("instance", "bheem")]), "ops");
+        assert_eq!(routed(by_instance, "", &[], &[("instance", "bheem")]), "!root");
+        assert_eq!(routed("", "", &[], vijay), "!root");
+        let going_on = "{match: 'instance = \"vijay\"', chat: [uma, ops], continue: true}";
+        assert_eq!(routed(&format!("{going_on}, {all}, {{chat: root}}"), "", &[], vijay), "uma ops");
+        assert_eq!(routed(&format!("{going_on}, {{chat: root}}"), "", &[], vijay), "uma ops root");
+        // The last rule that fits may say that it goes on, where nothing follows.
+        assert_eq!(routed(going_on, "", &[], vijay), "uma ops");
+    }
+
+    #[test]
+    fn a_rule_may_ask_for_the_receiver_and_for_what_alertmanagers_route_says() {
+        let by_receiver = "{receiver: [hook, hooks], chat: uma}";
+        assert_eq!(routed(by_receiver, "hook", &[], &[]), "uma");
+        assert_eq!(routed(by_receiver, "hooks", &[], &[]), "uma");
+        assert_eq!(routed(by_receiver, "hoo", &[], &[]), "!root");
+        let by_route = "{match_route_labels: 'team = \"uma\"', match: 'severity != \"info\"', chat: uma}";
+        assert_eq!(routed(by_route, "", &[("team", "uma")], &[]), "uma");
+        assert_eq!(routed(by_route, "", &[("team", "uma")], &[("severity", "info")]), "!root");
+        // A label of the alert is not one of the route.
+        assert_eq!(routed(by_route, "", &[], &[("team", "uma")]), "!root");
+    }
+
+    #[test]
+    fn a_label_names_a_chat_and_only_one_that_there_is() {
+        let by_label = "{chat_from_label: telegram}, {chat: ops}";
+        assert_eq!(routed(by_label, "", &[], &[("telegram", "uma")]), "uma");
+        assert_eq!(routed(by_label, "", &[("telegram", "uma")], &[]), "uma");
+        assert_eq!(routed(by_label, "", &[("telegram", "ops")], &[("telegram", "uma")]), "uma");
+        for strange in ["-1001", "Uma", "nobody", ""] {
+            assert_eq!(routed(by_label, "", &[], &[("telegram", strange)]), "ops", "{strange}");
+        }
+        assert_eq!(routed(by_label, "", &[], &[]), "ops");
+    }
+}
