@@ -191,7 +191,7 @@ mod tests {
     use crate::bridge::store::overview::KnownChat;
     use crate::bridge::trial;
 
-    fn exposition(format: Format) -> String {
+    fn exposition(format: Format, buttons: ButtonState) -> String {
         let folder = tempfile::tempdir().unwrap();
         let reloader = Reloader::start(trial::configuration(folder.path(), "")).unwrap();
         let at = |seconds: f64| Timestamp::from_seconds(seconds).unwrap();
@@ -208,8 +208,22 @@ mod tests {
             }),
             ..ChatOverview::default()
         };
+        let known = |not_before: f64, thread_gone: Option<&str>| KnownChat {
+            chat_id: 8,
+            thread: None,
+            not_before: at(not_before),
+            thread_gone: thread_gone.map(str::to_owned),
+            unreachable: None,
+            try_again: None,
+        };
+        let uma = ChatOverview { known: Some(known(1999.0, Some("closed"))), ..ChatOverview::default() };
+        // Neither is configured any more.
+        let gone = ChatOverview { pending: [0, 1, 0, 0], ..ChatOverview::default() };
+        let forgotten = ChatOverview { known: Some(known(0.001, None)), ..ChatOverview::default() };
         let overview = Overview {
-            chats: [(ChatName::from("root"), root)].into(),
+            chats: [("root", root), ("uma", uma), ("gone", gone), ("forgotten", forgotten)]
+                .map(|(name, chat)| (ChatName::from(name), chat))
+                .into(),
             oldest_critical: None,
             heartbeats: vec![Heartbeat {
                 fingerprint: "f".to_owned(),
@@ -220,10 +234,12 @@ mod tests {
         };
         let counted = Arc::new(Metrics::default());
         counted.count(Count::Webhooks, &["accepted"]);
+        let health = Health::default();
+        health.buttons.store(Arc::new(buttons));
         let facts = Facts {
             config: &reloader.current().load().config,
             overview: Some(&overview),
-            health: &Health::default(),
+            health: &health,
             reload: &ReloadFacts { is_loaded: true, loaded_at: at(1000.0), problems: Vec::new() },
             tasks_down: 0,
             is_ready: true,
@@ -235,8 +251,12 @@ mod tests {
 
     #[test]
     fn what_an_operator_alerts_on_is_there() {
-        let text = exposition(Format::Text);
+        let text = exposition(Format::Text, ButtonState::Off);
         for line in [
+            "hermes_alert_bridge_pending{chat=\"gone\",urgency=\"new\"} 1",
+            "hermes_alert_bridge_chat_topic_gone{chat=\"root\"} 0",
+            "hermes_alert_bridge_chat_topic_gone{chat=\"uma\"} 1",
+            "hermes_alert_bridge_heartbeat_missing{alertname=\"Watchdog\",fingerprint=\"f\"} 0",
             "hermes_alert_bridge_ready 1",
             "hermes_alert_bridge_pending{chat=\"root\",urgency=\"critical\"} 1",
             "hermes_alert_bridge_pending{chat=\"uma\",urgency=\"resolved\"} 0",
@@ -256,12 +276,19 @@ mod tests {
         }
         assert!(text.contains("hermes_alert_bridge_build_info{version="));
         assert!(!text.contains("_buttons_enabled"), "none are configured");
+        for (state, value) in [(ButtonState::On, 1), (ButtonState::Disabled("somebody else asks".to_owned()), 0)] {
+            let line = format!("hermes_alert_bridge_buttons_enabled {value}");
+            let text = exposition(Format::Text, state);
+            assert!(text.lines().any(|found| found.strip_suffix(".0").unwrap_or(found) == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("chat_not_before_timestamp_seconds{chat=\"uma\"}"), "it is in the past");
+        assert!(!text.contains("forgotten"), "nothing waits for it");
         assert!(!text.contains("{}"), "{text}");
     }
 
     #[test]
     fn every_family_has_a_sample_and_its_end_in_openmetrics() {
-        let text = exposition(Format::OpenMetrics);
+        let text = exposition(Format::OpenMetrics, ButtonState::On);
         assert!(text.ends_with("# EOF\n"));
         for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
             assert!(text.lines().any(|line| line.starts_with(name)), "{name} has no sample:\n{text}");

@@ -115,4 +115,38 @@ mod tests {
             assert_eq!(*duration as usize, place);
         }
     }
+
+    /// What stands in the bridge's files, without their tests.
+    fn running_code(folder: &std::path::Path, code: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "tests" {
+                running_code(&path, code);
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                code.push_str(text.split("#[cfg(test)]\nmod tests {").next().unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_is_counted_or_put_somewhere() {
+        let mut code = String::new();
+        running_code(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bridge"), &mut code);
+        let words: std::collections::BTreeSet<&str> =
+            code.split(|character: char| !(character.is_alphanumeric() || character == ':')).collect();
+        let is_used = |tables: &[&str], variant: String| {
+            tables.iter().any(|table| words.contains(format!("{table}::{variant}").as_str()))
+        };
+        for count in Count::ALL {
+            assert!(is_used(&["Count"], format!("{count:?}")), "{count:?} is never counted");
+        }
+        for duration in Duration::ALL {
+            assert!(is_used(&["Duration", "Measured"], format!("{duration:?}")), "{duration:?} is never measured");
+        }
+        for state in table::State::ALL {
+            assert!(is_used(&["State"], format!("{state:?}")), "{state:?} is never put");
+        }
+    }
 }
