@@ -89,6 +89,7 @@ mod tests {
             ("Bearer", false),
             ("Bearer ", false),
             ("Basic Y29ycmVjdCBob3JzZQ==", false),
+            ("Basic correct horse", false),
             ("correct horse", false),
         ] {
             assert_eq!(is_allowed(&auth, &headers(value)).unwrap(), allowed, "{value}");

@@ -182,6 +182,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_part_that_does_not_run_and_what_can_not_be_used_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let readiness = readiness(folder.path());
+        readiness.tasks.is_down("deliver", "it has panicked".to_owned());
+        assert_eq!(readiness.problems().await, ["deliver does not run: it has panicked"]);
+
+        let file = trial::configuration(folder.path(), "");
+        let missing = folder.path().join("missing.html");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{text}template: {}\n", missing.display())).unwrap();
+        let reloader = Arc::new(Reloader::start(file).unwrap());
+        let readiness = Readiness::of(readiness.service, reloader, TasksDown::default());
+        let problems = readiness.problems().await;
+        assert!(problems.len() == 2 && problems[0].starts_with("the template of the chat \"root\""), "{problems:?}");
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_and_again_does_not_keep_the_disk_busy() {
+        let folder = tempfile::tempdir().unwrap();
+        let readiness = readiness(folder.path());
+        readiness.problems().await;
+        let told = Some("as it was".to_owned());
+        *readiness.commit.lock().await = Some((Instant::now() + COMMIT_PATIENCE, told));
+        assert_eq!(readiness.problems().await, ["as it was"]);
+    }
+
+    #[tokio::test]
     async fn a_store_that_does_not_commit_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let readiness = readiness(folder.path());

@@ -295,6 +295,17 @@ mod tests {
         reloader.look_again().await;
         assert_eq!(reloader.facts().problems, []);
 
+        // The bot stays, with its connections, as long as nothing about it is changed.
+        let bot = || Arc::clone(&reloader.current().load().telegram);
+        let former = bot();
+        std::fs::write(&file, text(&token) + "late_firing: 1m\n").unwrap();
+        reloader.reload().await.unwrap();
+        assert!(Arc::ptr_eq(&former, &bot()));
+        let slower = text(&token).replace("telegram: {", "telegram: {timeout: 9s, ");
+        std::fs::write(&file, slower).unwrap();
+        reloader.reload().await.unwrap();
+        assert!(!Arc::ptr_eq(&former, &bot()));
+
         std::fs::write(&file, text(&folder.path().join("none.token"))).unwrap();
         let error = reloader.reload().await.unwrap_err();
         assert!(matches!(error, ReloadError::Problems { .. }), "{error}");

@@ -66,7 +66,7 @@ impl TasksDown {
         down.iter().map(|(name, why)| (*name, why.clone())).collect()
     }
 
-    fn is_down(&self, name: &'static str, why: String) {
+    pub(super) fn is_down(&self, name: &'static str, why: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, why);
     }
 

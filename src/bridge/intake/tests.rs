@@ -147,6 +147,8 @@ async fn only_who_knows_the_token_is_let_in() {
     }
     assert_eq!(ops_messages(&service).len(), 1);
     assert_eq!(count_in_store(&service, "SELECT count(*) FROM incident"), 0);
+    // Whoever has no secret can not keep the disk busy.
+    assert_eq!(count_in_store(&service, "SELECT count(*) FROM refusal WHERE reason = 'unauthorized'"), 1);
     assert_eq!(post_with(&router, "/alertmanager", &right, body()).await.0, StatusCode::OK);
     assert_eq!(service.metrics.counted(Count::Webhooks, &["unauthorized"]), 6);
     assert_eq!(service.metrics.counted(Count::Webhooks, &["failed"]), 1);
