@@ -210,5 +210,21 @@ mod tests {
         assert!(buckets.take(6, false, at(0.5)).is_ok());
         let wait = buckets.take(-5, false, at(-3600.0)).unwrap_err();
         assert!(wait <= Duration::from_secs(3), "{wait:?}");
+        // Nor does a group wait for what it had sent by the clock as it was.
+        let mut buckets = Buckets::new(Limits::default(), at(0.0));
+        drain(&mut buckets, -5, true, 30.0);
+        let wait = buckets.take(-5, true, at(-3600.0)).err().unwrap_or_default();
+        assert!(wait <= Duration::from_secs(3), "{wait:?}");
+    }
+
+    #[test]
+    fn other_limits_hold_from_when_they_are_in_force() {
+        let mut buckets = Buckets::new(Limits::default(), at(0.0));
+        let slow = Limits { chat_interval: Duration::from_secs(60), ..Limits::default() };
+        buckets.change(slow, at(0.0));
+        assert_eq!(drain(&mut buckets, 5, false, 130.0).len(), 5);
+        // The same ones change nothing, and give nothing anew.
+        buckets.change(slow, at(130.0));
+        assert!(buckets.take(5, false, at(130.0)).is_err());
     }
 }

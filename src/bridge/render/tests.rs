@@ -435,6 +435,21 @@ fn a7_of_two_hundred_alerts_none_is_missing() {
 }
 
 #[test]
+fn nobody_has_to_read_more_than_fifty_alerts_however_short_they_are() {
+    let short = |number: usize| Alert {
+        labels: owned(&[("alertname", "A"), ("instance", &format!("h{number}"))]),
+        annotations: Labels::new(),
+        fingerprint: number.to_string(),
+        ..backup_stale("vijay", "12:40:00")
+    };
+    let card = |count: usize| renderer().card(&card_of(&(0..count).map(short).collect::<Vec<_>>()), now());
+    assert!(card(50).document.is_none());
+    let rendered = card(51);
+    assert_eq!((rendered.parts.len(), rendered.document.is_some()), (1, true));
+    assert_sound(&rendered);
+}
+
+#[test]
 fn a7_what_fits_into_three_messages_is_told_in_full() {
     let alerts: Vec<_> = (0..50).map(|number| backup_stale(&format!("hermes-{number}"), "12:40:00")).collect();
     let rendered = renderer().card(&card_of(&alerts), now());

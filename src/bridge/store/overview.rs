@@ -182,7 +182,7 @@ fn heartbeats(connection: &Connection) -> Result<Vec<Heartbeat>, StoreError> {
 mod tests {
     use super::*;
     use crate::bridge::alert::Severity;
-    use crate::bridge::card::{Content, Message};
+    use crate::bridge::card::{Content, IncidentId, Message};
     use crate::bridge::store::{Store, cards, milliseconds};
 
     fn at(seconds: f64) -> Timestamp {
@@ -231,5 +231,32 @@ mod tests {
         assert_eq!((uma.pending, uma.oldest_pending), ([0, 0, 0, 1], None), "an edit is not news");
         assert_eq!(uma.known.as_ref().unwrap().unreachable, Some((at(50.0), "blocked".to_owned())));
         assert_eq!((overview.heartbeats[0].last, overview.heartbeats[0].is_missing), (at(60.0), false));
+    }
+
+    #[tokio::test]
+    async fn an_end_that_was_not_told_waits_since_it_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("bridge.db")).unwrap();
+        let overview = store
+            .write(|connection| {
+                // Long ago one began to fire, and one is over since then.
+                connection.execute_batch(
+                    "INSERT INTO incident (fingerprint, starts_at, status, alert, receiver, external_url, first_received,
+                         last_received, resolved_received)
+                     VALUES ('a', 1, 'resolved', '{}', '', '', 1000, 1000, 700000), ('b', 1, 'firing', '{}', '', '', 1, 1, NULL),
+                         ('c', 1, 'resolved', '{}', '', '', 1000, 1000, 900000)",
+                )?;
+                let all = [1, 2, 3].map(IncidentId);
+                let card = cards::create(connection, &ChatName::from("root"), &all, at(1.0))?;
+                connection.execute("UPDATE card SET sent = 1", [])?;
+                connection.execute("UPDATE card_incident SET told = 'firing'", [])?;
+                cards::order(connection, card)?;
+                read(connection)
+            })
+            .await
+            .unwrap();
+        let root = &overview.chats[&ChatName::from("root")];
+        assert_eq!((root.pending, root.oldest_pending), ([0, 0, 1, 0], Some(at(700.0))));
+        assert_eq!(overview.oldest_critical, None);
     }
 }

@@ -153,6 +153,31 @@ async fn what_makes_no_sound_makes_none() {
     }
 }
 
+#[tokio::test]
+async fn what_is_over_before_anybody_knew_is_told_without_a_sound() {
+    let mut world = World::new();
+    let (_, incident) = world.fire("uma", "A", "critical").await;
+    world.resolve(incident).await;
+    world.run_for(2).await;
+    let asked = world.telegram.take_asked();
+    assert!(matches!(&asked[..], [Asked::Send(_, sent)] if sent.is_silent), "{asked:?}");
+}
+
+#[tokio::test]
+async fn what_stands_in_a_chat_that_is_gone_is_left_as_it_is() {
+    let mut world = World::new();
+    let (card, incident) = world.fire("uma", "A", "warning").await;
+    world.run_for(1).await;
+    world.telegram.take_asked();
+    world.update(incident, "worse").await;
+    let mut world = world.restart(&CONFIG.replace("  uma: {chat_id: 200, fallback: root}\n", "")).await;
+    adopt(&world.service).await.unwrap();
+    world.settle_one("root").await;
+    assert_eq!(world.telegram.take_asked(), []);
+    let card = world.card(card).await;
+    assert_eq!((card.chat.as_str(), card.sent), ("uma", card.desired));
+}
+
 /// Makes the calls for a card that is to look like this, until there are no more.
 async fn show(world: &mut World, card: CardId, parts: &[&str], document: Option<&str>) {
     let in_force = world.service.in_force();

@@ -348,6 +348,31 @@ fn a_series_that_fires_anew_ends_what_was_never_resolved() {
 }
 
 #[test]
+fn what_was_told_in_the_wrong_order_ends_with_what_came_after_it() {
+    let bridge = Bridge::new(TWO_CHATS);
+    // The peer that was slow tells of the first time after the second one is known.
+    bridge.post(&[firing("A", "vijay", 300.0)]);
+    assert_eq!(bridge.post(&[firing("A", "vijay", 0.0)]), [(Change::Fired, 1)]);
+    bridge.deliver();
+    let end = over(&firing("A", "vijay", 300.0), 400.0);
+    assert_eq!(bridge.post(&[end]), [(Change::Resolved, 1), (Change::Replaced, 1)]);
+    assert_eq!(bridge.number("SELECT count(*) FROM incident WHERE status = 'firing'"), 0);
+}
+
+#[test]
+fn what_was_brought_to_another_chat_is_known_in_its_own() {
+    let bridge = Bridge::new(TWO_CHATS);
+    let alert = firing("A", "vijay", 0.0);
+    bridge.post(std::slice::from_ref(&alert));
+    bridge.write(|connection| {
+        let (to, from) = (ChatName::from("ops"), ChatName::from("root"));
+        crate::bridge::store::delivery::divert(connection, CardId(1), &to, &from, "blocked")
+    });
+    assert_eq!(bridge.post(&[alert]), [(Change::Repeated, 1)]);
+    assert_eq!(bridge.cards(), [card("ops", &["A firing"])]);
+}
+
+#[test]
 fn a_thousand_alerts_on_one_card_are_resolved_together() {
     let bridge = Bridge::new(TWO_CHATS);
     let alerts: Vec<_> = (0..1000).map(|number| firing(&format!("A{number}"), "vijay", 0.0)).collect();

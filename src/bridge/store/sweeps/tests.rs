@@ -52,16 +52,20 @@ async fn what_is_old_goes_and_what_is_still_to_be_told_stays() {
         incident(connection, "late", 31.0, "resolved", "NULL")?;
         incident(connection, "in flight", 31.0, "resolved", "NULL")?;
         incident(connection, "with a young one", 31.0, "resolved", "NULL")?;
+        incident(connection, "silenced", 31.0, "resolved", "NULL")?;
         let (old, young) = (days_ago(31.0), days_ago(29.0));
         connection.execute_batch(&format!(
             "UPDATE incident SET fired_late = {young} WHERE fingerprint = 'late';
              UPDATE card SET in_flight = {young} WHERE key = 'in flight';
+             UPDATE incident SET silenced_until = {young} WHERE fingerprint = 'silenced';
              INSERT INTO card_incident (card, incident, position) SELECT card.id, incident.id, 1 FROM card, incident
                  WHERE key = 'with a young one' AND fingerprint = 'young';
              INSERT INTO incident (fingerprint, starts_at, status, alert, receiver, external_url, first_received,
                      last_received) VALUES ('muted', 1, 'firing', '', '', '', {old}, {old}),
                  ('muted young', 1, 'firing', '', '', '', {old}, {young}),
+                 ('muted late', 1, 'resolved', '', '', '', {old}, {old}),
                  ('missing', 1, 'firing', '', '', '', {old}, {old});
+             UPDATE incident SET fired_late = {old} WHERE fingerprint = 'muted late';
              INSERT INTO heartbeat (fingerprint, labels, last, missing)
                  SELECT 'w', '', 1, id FROM incident WHERE fingerprint = 'missing';
              INSERT INTO card (chat, kind, content, key, created, sent, sent_at, urgency) VALUES
@@ -85,16 +89,37 @@ async fn what_is_old_goes_and_what_is_still_to_be_told_stays() {
     let left = |query: &'static str| store.read_now(|connection| names(connection, query)).unwrap();
     assert_eq!(
         left("SELECT fingerprint FROM incident ORDER BY id"),
-        ["young", "fires", "to be told", "late", "in flight", "with a young one", "muted young", "missing"]
+        [
+            "young",
+            "fires",
+            "to be told",
+            "late",
+            "in flight",
+            "with a young one",
+            "silenced",
+            "muted young",
+            "muted late",
+            "missing"
+        ]
     );
     assert_eq!(
         left("SELECT key FROM card ORDER BY id"),
-        ["young", "fires", "to be told", "late", "in flight", "with a young one", "message unsent", "progress long"]
+        [
+            "young",
+            "fires",
+            "to be told",
+            "late",
+            "in flight",
+            "with a young one",
+            "silenced",
+            "message unsent",
+            "progress long"
+        ]
     );
     assert_eq!(left("SELECT reason FROM refusal"), ["young"]);
     assert_eq!(left("SELECT action FROM press"), ["young"]);
     assert_eq!(left("SELECT nonce FROM button"), ["of fires"]);
-    assert_eq!(store.read_now(|connection| Ok(number(connection, "SELECT count(*) FROM part"))).unwrap(), 6);
+    assert_eq!(store.read_now(|connection| Ok(number(connection, "SELECT count(*) FROM part"))).unwrap(), 7);
 }
 
 #[tokio::test]
