@@ -36,3 +36,22 @@ async fn it_keeps_house_until_it_is_to_stop() {
     stop.send(true).unwrap();
     house.await.unwrap();
 }
+
+#[tokio::test]
+async fn more_than_one_sweep_does_is_done_all_the_same() {
+    let (_folder, service) = service(TWO_CHATS);
+    let many = 2 * sweeps::MOST + 1;
+    let prepare = move |connection: &rusqlite::Connection| {
+        for incident in 0..many {
+            connection.execute(
+                "INSERT INTO incident (fingerprint, starts_at, status, alert, receiver, external_url, first_received,
+                     last_received, fired_late) VALUES (?1, 1000, 'resolved', '{}', '', '', 1, 1, 1)",
+                [incident.to_string()],
+            )?;
+        }
+        Ok(())
+    };
+    service.store.write(prepare).await.unwrap();
+    sweep(&service).await.unwrap();
+    assert_eq!(service.metrics.counted(Count::Changes, &["reopened"]), many as u64);
+}
