@@ -322,6 +322,9 @@ mod tests {
         assert_eq!(wait(told, Some(8)), 30);
         let words = r#"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 7"}"#;
         assert_eq!((wait(words, Some(8)), wait(words, None)), (8, 7));
+        // Never at once, whatever is asked for.
+        let none = r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":0}}"#;
+        assert_eq!(wait(none, None), 1);
         assert_eq!((wait("<html>", Some(9)), wait("<html>", None)), (9, 5));
     }
 
