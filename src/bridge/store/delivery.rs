@@ -600,6 +600,7 @@ mod tests {
                 text: String::new(),
                 severity: Severity::Warning,
                 instance: None,
+                is_silent: false,
             };
             for (chat, title, key) in
                 [("ops", "a", "a"), ("ops", "again", "a"), ("root", "again", "a"), ("ops", "b", "b")]
