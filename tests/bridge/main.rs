@@ -2,7 +2,7 @@
 //!
 //! * [`scene`]: where a test plays; [`program`]: the program, started, killed and started again.
 //! * [`payloads`]: what Alertmanager posts; [`alertmanager`]: its API, for silences; [`proxies`]: ways to Telegram.
-//! * [`never_lost`]: kills, outages, a full disk: what was accepted is delivered.
+//! * [`kills`]: killed at random moments. [`never_lost`]: outages, a full disk: what was accepted is delivered.
 //! * [`intake`]: what is accepted and what is not, and how fast.
 //! * [`incidents`]: what is a new message, and what changes nothing.
 //! * [`content`]: texts that others fail on.
@@ -26,6 +26,7 @@ mod destinations;
 mod heartbeats;
 mod incidents;
 mod intake;
+mod kills;
 mod never_lost;
 mod operating;
 mod payloads;

@@ -1,113 +1,16 @@
-//! What was accepted is delivered, whatever happens in between.
+//! What was accepted is delivered, whatever happens in between. Kills are in `kills`.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::bot_api::{Fault, Kind};
 use crate::payloads::{Alert, notification};
 use crate::program::{Bridge, program};
-use crate::scene::{Configuration, OPS, ROOT, Random, Scene, UMA, wait_for};
-
-/// So many webhooks, and at least so many kills.
-const WEBHOOKS: usize = 1000;
-const KILLS: usize = 220;
+use crate::scene::{Configuration, ROOT, Scene, wait_for};
 
 fn every(kind: Kind) -> Fault {
     Fault { chat_id: None, method: None, thread: None, times: None, seconds: None, kind }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a01_kill_at_random_moments() {
-    let scene = Scene::new();
-    scene.configure(&Configuration::with("digest_above: 100000"));
-    // Long enough for kills to fall between the message and its commit.
-    scene.api.fault(every(Kind::Slow { milliseconds: 15 }));
-    let mut random = Random::new();
-    println!("a01: seed {}", random.0);
-    let (next, permitted) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let accepted = Mutex::new(Vec::new());
-    let refused = AtomicUsize::new(0);
-
-    // As Alertmanager does it: again and again until it is accepted.
-    let send = async || {
-        loop {
-            let number = next.fetch_add(1, Ordering::SeqCst);
-            if number >= WEBHOOKS {
-                return;
-            }
-            let alert = Alert::firing(&format!("Numbered{number:04}x"));
-            let body = notification(&[alert.of(if number % 2 == 0 { "vijay" } else { "bheem" })]).to_string();
-            while number >= permitted.load(Ordering::SeqCst) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            loop {
-                match scene.post_to("/alertmanager", body.clone()).await {
-                    Ok((200, _)) => break,
-                    Ok((status, text)) => {
-                        assert_eq!(status, 503, "{text}");
-                        refused.fetch_add(1, Ordering::SeqCst);
-                    }
-                    Err(_) => {}
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            accepted.lock().unwrap().push(number);
-        }
-    };
-    let mut kill = async || {
-        let mut in_flight = 0;
-        for kill in 0..KILLS {
-            permitted.store((kill + 1) * WEBHOOKS / KILLS, Ordering::SeqCst);
-            let bridge = Bridge::spawn(program(scene.folder.path()), scene.port, &[]);
-            // Every third one perhaps before it serves at all.
-            if kill % 3 > 0 {
-                wait_for("the program to listen", async || bridge.log().contains("address=").then_some(())).await;
-            }
-            tokio::time::sleep(Duration::from_millis(random.below(250))).await;
-            bridge.kill();
-            if scene.path("bridge.db").exists() {
-                let tables = scene.count("SELECT count(*) FROM sqlite_schema WHERE name = 'card'");
-                if tables > 0 {
-                    in_flight += scene.count("SELECT count(*) FROM card WHERE in_flight IS NOT NULL");
-                }
-            }
-        }
-        permitted.store(WEBHOOKS, Ordering::SeqCst);
-        in_flight
-    };
-    let last = async {
-        let in_flight = kill().await;
-        (in_flight, scene.start_again())
-    };
-    let ((in_flight, bridge), ..) = tokio::join!(last, send(), send(), send(), send());
-    scene.settled().await;
-
-    let mut told: BTreeMap<usize, usize> = BTreeMap::new();
-    for chat in [ROOT, UMA, OPS] {
-        for message in scene.api.messages(chat) {
-            let number = message.text.split("Numbered").nth(1).and_then(|rest| rest.split('x').next());
-            if let Some(number) = number.and_then(|number| number.parse().ok()) {
-                *told.entry(number).or_default() += 1;
-            }
-        }
-    }
-    let accepted = accepted.lock().unwrap();
-    let lost: Vec<_> = accepted.iter().filter(|number| !told.contains_key(number)).collect();
-    let duplicates: usize = told.values().map(|count| count - 1).sum();
-    println!(
-        "a01: {KILLS} kills, {} webhooks accepted, {} answered with 503, {} lost, {duplicates} duplicates, {in_flight} sends in flight at kills",
-        accepted.len(),
-        refused.load(Ordering::SeqCst),
-        lost.len()
-    );
-    assert_eq!(accepted.len(), WEBHOOKS);
-    assert!(lost.is_empty(), "lost: {lost:?}");
-    assert!(duplicates as i64 <= in_flight, "{duplicates} duplicates, but only {in_flight} sends were in flight");
-    assert!(bridge.end().success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,10 +104,8 @@ async fn what_may_have_arrived_is_sent_once_more_and_counted() {
     assert_eq!(scene.metric("hermes_alert_bridge_uncertain_total", &[]).await, 2.0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_with_503_and_loses_nothing() {
-    let scene = Scene::new();
-    scene.configure(&Configuration::default());
+/// Starts the program so that a limit for its files is to it what a full disk is.
+fn start_with_a_disk_that_can_be_full(scene: &Scene) -> Bridge {
     // Without the trap the kernel ends a program that writes too much; so it is told, as by a full disk.
     let real = program(scene.folder.path());
     let mut command = std::process::Command::new("/bin/sh");
@@ -213,14 +114,49 @@ async fn a_full_disk_is_told_with_503_and_loses_nothing() {
     command.current_dir(scene.folder.path());
     let bridge = Bridge::spawn(command, scene.port, &[]);
     bridge.wait_for_log("address=");
+    bridge
+}
+
+/// From now on its files may have so many bytes.
+fn limit(bridge: &Bridge, current: Option<u64>) {
+    prlimit(Some(Pid::from_child(&bridge.child)), Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_while_the_disk_was_full_is_not_sent_again() {
+    let scene = Scene::new();
+    scene.configure(&Configuration::default());
+    let bridge = start_with_a_disk_that_can_be_full(&scene);
+    // So long that the disk is full before what has come of the call is written down.
+    scene.api.fault(Fault { times: Some(1), ..every(Kind::Slow { milliseconds: 1500 }) });
+    scene.accept(&notification(&[Alert::firing("Sent")])).await;
+    scene.messages(ROOT, 1).await;
+    limit(&bridge, Some(1));
+    bridge.wait_for_log("can not be written down yet");
+    let (status, text) = scene.post(&notification(&[Alert::firing("Refused")])).await;
+    assert_eq!(status, 503, "{text}");
+    limit(&bridge, None);
+    scene.settled().await;
+    scene.accept(&notification(&[Alert::firing("Later")])).await;
+    scene.messages(ROOT, 2).await;
+    scene.settled().await;
+    let texts = scene.texts(ROOT);
+    println!("disk full after a message was sent: {} messages", texts.len());
+    assert!(texts.len() == 2 && texts[1].contains("Later"), "{texts:?}");
+    assert!(bridge.end().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_with_503_and_loses_nothing() {
+    let scene = Scene::new();
+    scene.configure(&Configuration::default());
+    let bridge = start_with_a_disk_that_can_be_full(&scene);
     scene.accept(&notification(&[Alert::firing("Before")])).await;
     scene.messages(ROOT, 1).await;
     scene.settled().await;
 
-    let process = Pid::from_child(&bridge.child);
     let most = std::fs::metadata(scene.path("bridge.db-wal")).unwrap().len();
-    let limit = |current| prlimit(Some(process), Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
-    limit(Some(most));
+    limit(&bridge, Some(most));
     let mut refused = 0;
     let full = notification(&[Alert::firing("Full").annotation("description", &"x".repeat(100_000))]);
     for _ in 0..3 {
@@ -229,7 +165,7 @@ async fn a_full_disk_is_told_with_503_and_loses_nothing() {
         refused += 1;
     }
     assert_eq!(scene.get("/-/healthy").await.0, 200, "it lives on");
-    limit(None);
+    limit(&bridge, None);
     let again = wait_for("the disk to have room", async || {
         let (status, _) = scene.post(&full).await;
         (status == 200).then_some(())

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::scene::SECRET;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The program with nothing around it.
 pub(crate) fn program(folder: &Path) -> Command {
@@ -86,10 +86,11 @@ impl Bridge {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Kills it as a power cut does.
-    pub(crate) fn kill(mut self) {
+    /// Kills it; gives what it has logged.
+    pub(crate) fn kill(mut self) -> String {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.log()
     }
 
     /// Asks it to end, and waits for that.

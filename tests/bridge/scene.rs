@@ -1,5 +1,6 @@
 //! Where a test plays: a folder, a Bot API server with chats in it, a configuration, and a client to post with.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub(crate) const UMA: i64 = 1002;
 pub(crate) const OPS: i64 = 1003;
 
 /// How long anything may take that has no reason to take long; only ever waited out by a failure.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Where a test plays.
 pub(crate) struct Scene {
@@ -186,12 +187,23 @@ impl Scene {
         .await
     }
 
-    /// Looks into the store, where nobody may be writing for long.
-    pub(crate) fn count(&self, query: &str) -> i64 {
+    fn store(&self) -> rusqlite::Connection {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = rusqlite::Connection::open_with_flags(self.path("bridge.db"), flags).unwrap();
         connection.busy_timeout(DEADLINE).unwrap();
-        connection.query_row(query, [], |row| row.get(0)).unwrap()
+        connection
+    }
+
+    /// Looks into the store, where nobody may be writing for long.
+    pub(crate) fn count(&self, query: &str) -> i64 {
+        self.store().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    /// All that a query gives, as text.
+    pub(crate) fn column(&self, query: &str) -> BTreeSet<String> {
+        let connection = self.store();
+        let mut statement = connection.prepare(query).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     /// Waits until there is nothing to do.
