@@ -3,6 +3,7 @@
 //! * [`scene`]: where a test plays; [`program`]: the program, started, killed and started again.
 //! * [`payloads`]: what Alertmanager posts; [`alertmanager`]: its API, for silences; [`proxies`]: ways to Telegram.
 //! * [`kills`]: killed at random moments. [`never_lost`]: outages, a full disk: what was accepted is delivered.
+//! * [`pressure`]: a lot at once, and what is done to the program meanwhile.
 //! * [`intake`]: what is accepted and what is not, and how fast.
 //! * [`incidents`]: what is a new message, and what changes nothing.
 //! * [`content`]: texts that others fail on.
@@ -31,6 +32,7 @@ mod never_lost;
 mod operating;
 mod payloads;
 mod people;
+mod pressure;
 mod program;
 mod proxies;
 mod scene;
