@@ -23,6 +23,8 @@ async fn a17_a_watchdog_that_stops_is_told() {
     scene.accept(&beat).await;
     let messages = scene.messages(OPS, 2).await;
     assert_eq!(messages[1].reply_to, Some(messages[0].message_id));
+    // A kill before that is written down would have it told once more.
+    scene.settled().await;
 
     // Over a restart it is still waited for.
     bridge.kill();

@@ -1,5 +1,6 @@
 //! What is accepted and what is not, and how fast.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -72,7 +73,9 @@ async fn a16_a_body_of_four_mebibytes() {
     scene.messages(ROOT, 1).await;
     scene.settled().await;
     let found = scene.everything_in(ROOT);
-    let missing = (0..5200).filter(|number| !found.contains(&format!("disk{number:04}x"))).count();
+    // Not by looking for each of them: a text this large is read once.
+    let told: BTreeSet<&str> = found.split("disk").filter_map(|rest| rest.get(..5)).collect();
+    let missing = (0..5200).filter(|number| !told.contains(format!("{number:04}x").as_str())).count();
     println!(
         "a16: {} bytes: {status}; {} messages, {missing} alerts missing",
         body.len(),
