@@ -1,32 +1,34 @@
 #!/usr/bin/env python3
-"""Measures the alert bridge, beside Alertmanager's own Telegram receiver where that can be compared.
+"""Measures the alert bridge, beside Alertmanager's own Telegram receiver in the same run, and prints tables of figures.
 
-    python benches/bridge.py --bridge target/release/hermes-alert-bridge \\
-        --bot-api-server target/release/examples/bot-api-server [--quick]
+    cargo build --release --locked && cargo build --locked --example bot-api-server
+    python3 benches/bridge.py [--quick] [--only PART]
 
-Four parts: accepting notifications durably; ten thousand alerts that wait, and how they are brought to people; from
-Alertmanager to the first call of the Bot API; what is lost and told twice when Telegram refuses for a while. Nothing
-here fails because something is slow: figures are for reading. It fails when something that was accepted is lost.
+Six parts: size and start; accepting notifications; from an alert to the first call of the Bot API; ten thousand alerts
+that wait; what is brought to people at Telegram's limits; what is lost and told twice when Telegram refuses for a
+while. It needs `prometheus-alertmanager`, no network, and five minutes. Nothing here fails because something is slow:
+figures are for reading. It fails when something that was accepted is lost.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
-import http.client
 import json
-import multiprocessing
+import os
+import platform
 import re
 import shutil
-import socket
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Sequence
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "tests" / "end_to_end"))
 
 from alert_bridge import (  # noqa: E402
     ROOT,
@@ -44,6 +46,9 @@ from alert_bridge import (  # noqa: E402
 )
 from measure import Figures, Table, status_kib  # noqa: E402
 from processes import wait_for  # noqa: E402
+from webhooks import notifications, post, request  # noqa: E402
+
+BRIDGE, ITSELF = "hermes-alert-bridge", "Alertmanager's own receiver"
 
 # Alertmanager's own receiver, with the times that the route to the bridge has.
 OWN_RECEIVER = """\
@@ -63,6 +68,15 @@ receivers:
         send_resolved: true
 """
 
+# One that tells nobody, to see how fast it takes alerts.
+NO_RECEIVER = """\
+route: {receiver: nobody, group_by: [none]}
+receivers: [{name: nobody}]
+"""
+
+# More cards than are ever waiting here.
+NEVER = 1_000_000
+
 
 @contextlib.contextmanager
 def own_folder() -> Iterator[Path]:
@@ -74,237 +88,270 @@ def own_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def served(given: argparse.Namespace, **more: object) -> Iterator[tuple[BotApi, Bridge, Path]]:
-    """A Bot API server, and the bridge that sends to it."""
+def served(
+    given: argparse.Namespace, chat: int = ROOT, kind: str = "private", limited: bool = False, **more: object
+) -> Iterator[tuple[BotApi, Bridge, Path]]:
+    """A Bot API server, and the bridge that sends to one chat of it; `limited`: with Telegram's limits on both sides."""
     with own_folder() as folder, bot_api(given.bot_api_server) as api:
-        file = bridge_configuration(folder, api, **more)
+        api.control("POST", "chats", {"id": chat, "kind": kind})
+        chats = {"root": {"chat_id": chat}, "ops": {"chat_id": 1003}}
+        file = bridge_configuration(folder, api, chats=chats, routes=[], **more)
+        if limited:
+            api.control("POST", "limits", {"is_enforced": True})
+            configuration = json.loads(file.read_text())
+            del configuration["telegram"]["limits"]
+            file.write_text(json.dumps(configuration))
         with serving_bridge(given.bridge, file, "--log.level", "warn") as bridge:
             yield api, bridge, folder
 
 
-def body_of(name: str) -> dict:
-    """What Alertmanager posts for one alert."""
-    firing = {**alert(name), "status": "firing", "fingerprint": f"{hash(name) & (2**64 - 1):016x}"}
-    firing["endsAt"] = "0001-01-01T00:00:00Z"
-    return {
-        "receiver": "telegram",
-        "status": "firing",
-        "alerts": [firing],
-        "groupLabels": {"alertname": name},
-        "commonLabels": firing["labels"],
-        "commonAnnotations": firing["annotations"],
-        "externalURL": "http://alertmanager.example:9093",
-        "version": "4",
-        "groupKey": f'{{}}:{{alertname="{name}"}}',
-        "truncatedAlerts": 0,
-    }
+@contextlib.contextmanager
+def by_itself(
+    given: argparse.Namespace, chat: int = ROOT, kind: str = "private", limited: bool = False
+) -> Iterator[tuple[BotApi, Alertmanager]]:
+    """The same with nothing but an Alertmanager."""
+    with own_folder() as folder, bot_api(given.bot_api_server) as api:
+        api.control("POST", "chats", {"id": chat, "kind": kind})
+        api.control("POST", "limits", {"is_enforced": limited})
+        text = OWN_RECEIVER.format(url=api.url, token=TOKEN, chat=chat)
+        with alertmanagers(given.alertmanager, folder, 0, configuration=text) as (one,):
+            yield api, one
+
+
+@contextlib.contextmanager
+def behind_alertmanager(given: argparse.Namespace) -> Iterator[tuple[BotApi, Alertmanager]]:
+    """The bridge behind an Alertmanager."""
+    with served(given) as (api, bridge, folder):
+        with alertmanagers(given.alertmanager, folder, bridge.port) as (one,):
+            yield api, one
+
+
+WAYS: Sequence[tuple[str, Callable]] = ((BRIDGE, behind_alertmanager), (ITSELF, by_itself))
+
+
+def at_once(*tasks: Callable[[], tuple]) -> list[tuple]:
+    """Does things that wait more than they do beside each other; gives what they give, in this order."""
+    with concurrent.futures.ThreadPoolExecutor(len(tasks)) as pool:
+        return [future.result() for future in [pool.submit(task) for task in tasks]]
+
+
+def told_names(api: BotApi, names: Sequence[str], chat: int = ROOT) -> set[str]:
+    """Which of these can be read in the chat, in messages or documents."""
+    text = "\n".join(
+        message["text"] + "\n" + ((message["document"] or {}).get("content") or "") for message in api.messages(chat)
+    )
+    return set(re.findall(r"[A-Z][a-z]+\d+x", text)) & set(names)
+
+
+def numbered(name: str, count: int) -> list[str]:
+    return [f"{name}{number}x" for number in range(count)]
+
+
+def milliseconds(took: Sequence[float]) -> tuple[str, str, str]:
+    """p50, p99 and the most."""
+    figures = Figures(took).times(1e3)
+    p50, p99 = re.findall(r"p\d+ ([\d.]+)", figures.quartet())
+    return p50, p99, f"{max(figures.values):.1f}"
+
+
+def mib(kib: float) -> str:
+    return f"{kib / 1024:.1f}"
+
+
+# Size and start.
+
+
+def size_and_start(given: argparse.Namespace) -> None:
+    """Ready: what a start has to wait for, /-/ready, answers with 200."""
+    table = Table("Size and start", "program", "binary, MB", "start to ready, ms", "memory when idle, MiB")
+    times = 3 if given.quick else 10
+    starts: list[float] = []
+    for _ in range(times):
+        with own_folder() as folder, bot_api(given.bot_api_server) as api:
+            file = bridge_configuration(folder, api)
+            begun = time.perf_counter()
+            with serving_bridge(given.bridge, file, "--log.level", "warn") as bridge:
+                wait_for("the bridge to be ready", lambda: bridge.get("/-/ready")[0] == 200, pause=0.001)
+                starts.append(time.perf_counter() - begun)
+                time.sleep(1)
+                memory = status_kib(bridge.program.pid, "VmRSS")
+    size = f"{given.bridge.stat().st_size / 1e6:.1f}"
+    table.row(BRIDGE, size, Figures(starts).times(1e3).middle(0), mib(memory))
+    starts = []
+    for _ in range(times):
+        with own_folder() as folder:
+            begun = time.perf_counter()
+            with alertmanagers(given.alertmanager, folder, 0, configuration=NO_RECEIVER) as (one,):
+                wait_for("Alertmanager", lambda: ask(one.port, "GET", "/-/ready")[0] == 200, pause=0.001)
+                starts.append(time.perf_counter() - begun)
+                time.sleep(1)
+                memory = status_kib(one.program.pid, "VmRSS")
+    size = f"{Path(given.alertmanager).stat().st_size / 1e6:.1f}"
+    table.row("Alertmanager", size, Figures(starts).times(1e3).middle(0), mib(memory))
+    print(table)
 
 
 # Accepting.
 
 
-def request_of(port: int, name: str) -> bytes:
-    body = json.dumps(body_of(name)).encode()
-    head = f"POST /alertmanager HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def exchange(connection: socket.socket, request: bytes) -> float:
-    """Sends a request and reads the answer; how long that took."""
-    begun = time.perf_counter()
-    connection.sendall(request)
-    answer = b""
-    while True:
-        answer += connection.recv(65_536)
-        head, end, rest = answer.partition(b"\r\n\r\n")
-        if end:
-            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            if len(rest) >= int(length.split(b":")[1]):
-                break
-    took = time.perf_counter() - begun
-    assert answer.startswith(b"HTTP/1.1 200"), answer[:500]
-    return took
-
-
-def post_all(port: int, requests: Sequence[bytes], connections: int, pause: float, to: multiprocessing.Queue) -> None:
-    """One process of clients: each connection is a thread; `pause` is from one request of all to the next."""
-    took: list[float] = []
-    begin = time.perf_counter()
-
-    def post(first: int) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for number in range(first, len(requests), connections):
-                wait = begin + number * pause - time.perf_counter()
-                if wait > 0:
-                    time.sleep(wait)
-                took.append(exchange(connection, requests[number]))
-
-    threads = [threading.Thread(target=post, args=(first,)) for first in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    to.put(took)
-
-
-def post_in_processes(port: int, count: int, connections: int, pause: float, round_name: str) -> tuple[list[float], float]:
-    """Posts so many notifications; how long each took, and all together."""
-    processes = min(2, connections)
-    requests = [request_of(port, f"{round_name}{number}x") for number in range(count)]
-    answers: multiprocessing.Queue = multiprocessing.Queue()
-    workers = [
-        multiprocessing.Process(
-            target=post_all,
-            args=(port, requests[first::processes], connections // processes, pause * processes, answers),
-        )
-        for first in range(processes)
-    ]
-    begun = time.perf_counter()
-    for worker in workers:
-        worker.start()
-    took = [one for _ in workers for one in answers.get(timeout=600)]
-    elapsed = time.perf_counter() - begun
-    for worker in workers:
-        worker.join()
-    assert len(took) == count, f"{count - len(took)} of {count} were not answered with 200"
-    return took, elapsed
-
-
 def accepting(given: argparse.Namespace) -> None:
     table = Table(
-        "Accepting a notification until it is on the disk, while Telegram does not answer",
-        "how",
+        "Accepting: a notification with one alert, until the answer",
+        "who, and what an answer means",
+        "connections",
         "notifications",
         "per second",
-        "ms",
+        "p50, ms",
+        "p99, ms",
+        "most, ms",
     )
-    count = 1_000 if given.quick else 10_000
-    with served(given, digest_above=1_000_000) as (api, bridge, _):
+    counts = {1: 200, 16: 1_000, 64: 1_000, 256: 1_000} if given.quick else {1: 1_500, 16: 8_000, 64: 8_000, 256: 8_000}
+    on_disk, in_memory = f"{BRIDGE}: it is on the disk", "Alertmanager: it is in memory"
+    paced = 400 if given.quick else 4_000
+    with served(given, digest_above=NEVER) as (api, bridge, _):
         api.control("POST", "faults", {"kind": "rate", "retry_after": 3600})
-        post_in_processes(bridge.port, 200, 2, 0.0, "Warm")
-        paced = 400 if given.quick else 4_000
-        took, elapsed = post_in_processes(bridge.port, paced, 4, 1 / 200, "Paced")
-        table.row("200 per second", paced, f"{paced / elapsed:.0f}", Figures(took).times(1e3).quartet())
-        for connections in (1, 4, 16, 64):
-            took, elapsed = post_in_processes(bridge.port, count, connections, 0.0, f"Full{connections}n")
-            how = f"{connections} connections, as fast as it goes"
-            table.row(how, count, f"{count / elapsed:.0f}", Figures(took).times(1e3).quartet())
+        post(bridge.port, notifications(bridge.port, numbered("Warm", 200)), 2)
+        posted = post(bridge.port, notifications(bridge.port, numbered("Paced", paced)), 4, per_second=200)
+        table.row(f"{on_disk}, 200 are posted per second", 4, paced, f"{posted.per_second:.0f}", *milliseconds(posted.took))
+        for connections, count in counts.items():
+            requests = notifications(bridge.port, numbered(f"Full{connections}n", count))
+            posted = post(bridge.port, requests, connections)
+            table.row(on_disk, connections, count, f"{posted.per_second:.0f}", *milliseconds(posted.took))
+    with own_folder() as folder:
+        with alertmanagers(given.alertmanager, folder, 0, configuration=NO_RECEIVER) as (one,):
+            for connections, count in counts.items():
+                names = numbered(f"Full{connections}n", count)
+                requests = [request(one.port, "/api/v2/alerts", [alert(name)]) for name in names]
+                posted = post(one.port, requests, connections)
+                table.row(in_memory, connections, count, f"{posted.per_second:.0f}", *milliseconds(posted.took))
+    print(table)
+
+
+# To the first call.
+
+
+def moment(api: BotApi) -> int:
+    """The time by the clock of the Bot API server: that of a call of our own."""
+    ask(api.port, "POST", f"/bot{TOKEN}/getMe", {})
+    return [call for call in api.calls() if call["method"] == "getme"][-1]["at"]
+
+
+def call_about(api: BotApi, name: str) -> dict:
+    return wait_for("the call", lambda: next((c for c in api.calls() if name in c["text"]), None), pause=0.01)
+
+
+def first_call(given: argparse.Namespace) -> None:
+    table = Table("From an alert to the first call of the Bot API", "from", "to", "times", "p50, ms", "p99, ms", "most, ms")
+    times = 5 if given.quick else 50
+    with served(given) as (api, bridge, _):
+        took = []
+        for name in numbered("Posted", times):
+            [content] = notifications(bridge.port, [name])
+            begun = moment(api)
+            post(bridge.port, [content], 1)
+            took.append((call_about(api, name)["at"] - begun) / 1e3)
+    table.row("a POST to the bridge", BRIDGE, times, *milliseconds(took))
+    times = 5 if given.quick else 20
+    for way, started in WAYS:
+        with started(given) as (api, one):
+            took = []
+            for name in numbered("Prompt", times):
+                begun = moment(api)
+                one.tell(alert(name))
+                took.append((call_about(api, name)["at"] - begun) / 1e3)
+        table.row("a POST to Alertmanager, with its group_wait of 500 ms", way, times, *milliseconds(took))
     print(table)
 
 
 # Ten thousand that wait.
 
 
-def told_names(api: BotApi, names: Sequence[str]) -> set[str]:
-    """Which of these can be read in the chat, in messages or documents."""
-    text = "\n".join(
-        message["text"] + "\n" + ((message["document"] or {}).get("content") or "") for message in api.messages(ROOT)
-    )
-    return set(re.findall(r"[A-Z][a-z]+\d+x", text)) & set(names)
-
-
 def waiting(given: argparse.Namespace) -> None:
     count = 1_000 if given.quick else 10_000
     table = Table(
-        f"{count:,} alerts that wait, each in a notification of its own",
-        "how they are told",
+        f"{count:,} alerts that wait while Telegram fails, each in a notification of its own",
+        "who",
         "memory before, MiB",
-        "memory with all waiting, MiB",
-        "store, MiB",
-        "until all is told, s",
-        "messages",
+        "with all waiting, MiB",
+        "on the disk, MiB",
+        "Telegram works again, with its limits for a private chat",
         "most memory, MiB",
     )
-    for how, digest_above in (("put together, as by default", 30), ("one by one, without limits", 1_000_000)):
-        with served(given, digest_above=digest_above) as (api, bridge, folder):
+    names = numbered("Waiting", count)
+    one_by_one = f"not waited for: {count:,} messages, at one per second"
+    for how, digest_above in (("put together above 30, as by default", 30), ("never put together", NEVER)):
+        with served(given, limited=True, digest_above=digest_above) as (api, bridge, folder):
             pid = bridge.program.pid
             before = status_kib(pid, "VmRSS")
-            api.control("POST", "faults", {"kind": "rate", "retry_after": 5})
-            post_in_processes(bridge.port, count, 8, 0.0, "Waiting")
+            api.control("POST", "faults", {"kind": "internal"})
+            post(bridge.port, notifications(bridge.port, names), 16)
             queued = status_kib(pid, "VmRSS")
-            size = sum(file.stat().st_size for file in folder.glob("bridge.db*"))
-            names = [f"Waiting{number}x" for number in range(count)]
-            api.control("DELETE", "faults")
-            begun = time.perf_counter()
-            wait_for("all to be told", lambda: len(told_names(api, names)) == count, seconds=1200, pause=0.5)
-            drained = time.perf_counter() - begun
+            size = sum(file.stat().st_size for file in folder.glob("bridge.db*")) / 1024
+            told = one_by_one
+            if digest_above != NEVER:
+                api.control("DELETE", "faults")
+                begun = time.perf_counter()
+                wait_for("all to be told", lambda: len(told_names(api, names)) == count, seconds=600, pause=0.5)
+                drained, messages = time.perf_counter() - begun, len(api.messages(ROOT))
+                told = f"all told after {drained:.0f} s, in {messages} messages, {refused_calls(api)} calls refused"
             most = status_kib(pid, "VmHWM")
-            mib = [f"{kib / 1024:.1f}" for kib in (before, queued)]
-            messages = len(api.messages(ROOT))
-            table.row(how, *mib, f"{size / 2**20:.1f}", f"{drained:.1f}", messages, f"{most / 1024:.1f}")
+            table.row(f"{BRIDGE}, {how}", mib(before), mib(queued), mib(size), told, mib(most))
+    with by_itself(given) as (api, one):
+        pid = one.program.pid
+        before = status_kib(pid, "VmRSS")
+        api.control("POST", "faults", {"kind": "internal"})
+        one.tell(*(alert(name) for name in names))
+        # Until each has been tried.
+        time.sleep(10)
+        queued, most = status_kib(pid, "VmRSS"), status_kib(pid, "VmHWM")
+        table.row(ITSELF, mib(before), mib(queued), "-", one_by_one, mib(most))
     print(table)
+
+
+# At the limits.
+
+
+def refused_calls(api: BotApi) -> int:
+    return sum(call["outcome"].startswith("429") for call in api.calls())
 
 
 def at_the_limits(given: argparse.Namespace) -> None:
     """With the limits of Telegram kept by the server, and the bridge's own as they are shipped."""
-    table = Table("At Telegram's limits", "alerts", "chat", "until all is told, s", "messages", "refused with 429")
-    for count, chat, kind in ((20, ROOT, "private"), (20, -1004, "supergroup")):
-        telegram_chats = {"root": {"chat_id": chat}, "ops": {"chat_id": 1003}}
-        with own_folder() as folder, bot_api(given.bot_api_server) as api:
-            api.control("POST", "chats", {"id": chat, "kind": kind})
-            api.control("POST", "limits", {"is_enforced": True})
-            file = bridge_configuration(folder, api, chats=telegram_chats, routes=[], digest_above=1_000)
-            configuration = json.loads(file.read_text())
-            del configuration["telegram"]["limits"]
-            file.write_text(json.dumps(configuration))
-            with serving_bridge(given.bridge, file, "--log.level", "warn") as bridge:
-                begun = time.perf_counter()
-                post_in_processes(bridge.port, count, 1, 0.0, "Limited")
-                names = [f"Limited{number}x" for number in range(count)]
-
-                def all_told() -> bool:
-                    told = json.dumps(api.messages(chat))
-                    return all(name in told for name in names)
-
-                wait_for("all to be told", all_told, seconds=600)
-                took = time.perf_counter() - begun
-                refused = sum(call["outcome"].startswith("429") for call in api.calls())
-                table.row(count, kind, f"{took:.1f}", len(api.messages(chat)), refused)
-    print(table)
-
-
-# Beside Alertmanager's own receiver.
-
-
-@contextlib.contextmanager
-def by_bridge(given: argparse.Namespace) -> Iterator[tuple[BotApi, Alertmanager, Optional[Bridge]]]:
-    with served(given) as (api, bridge, folder):
-        with alertmanagers(given.alertmanager, folder, bridge.port) as (one,):
-            yield api, one, bridge
-
-
-@contextlib.contextmanager
-def by_itself(given: argparse.Namespace) -> Iterator[tuple[BotApi, Alertmanager, Optional[Bridge]]]:
-    with own_folder() as folder, bot_api(given.bot_api_server) as api:
-        text = OWN_RECEIVER.format(url=api.url, token=TOKEN, chat=ROOT)
-        with alertmanagers(given.alertmanager, folder, 0, configuration=text) as (one,):
-            yield api, one, None
-
-
-WAYS: Sequence[tuple[str, Callable]] = (
-    ("Alertmanager's own Telegram receiver", by_itself),
-    ("Alertmanager and hermes-alert-bridge", by_bridge),
-)
-
-
-def to_first_call(given: argparse.Namespace) -> None:
+    count = 8 if given.quick else 20
     table = Table(
-        "From Alertmanager being told to the first call of the Bot API, of which 500 ms are group_wait", "way", "ms"
+        f"{count} alerts at once at Telegram's limits: one message per second to a chat, 20 per minute to a group",
+        "who",
+        "chat",
+        "until all is told, s",
+        "messages",
+        "calls refused with 429",
     )
-    for way, started in WAYS:
-        with started(given) as (api, one, _):
-            took = []
-            for number in range(5 if given.quick else 30):
-                # A call of our own gives the moment by the clock of the server.
-                ask(api.port, "POST", f"/bot{TOKEN}/getMe", {})
-                one.tell(alert(f"Prompt{number}x"))
-                name = f"Prompt{number}x"
-                [call] = wait_for("the call", lambda: [c for c in api.calls() if name in c["text"]][:1], pause=0.01)
-                begun = [c for c in api.calls() if c["method"] == "getme"][-1]
-                took.append(call["at"] - begun["at"])
-            table.row(way, Figures(took).quartet(0))
+    names = numbered("Limited", count)
+
+    def until_told(api: BotApi, chat: int, begun: float) -> tuple[str, int, int]:
+        wait_for("all to be told", lambda: len(told_names(api, names, chat)) == count, seconds=300, pause=0.2)
+        return f"{time.perf_counter() - begun:.1f}", len(api.messages(chat)), refused_calls(api)
+
+    def of_bridge(chat: int, kind: str) -> tuple:
+        with served(given, chat, kind, limited=True) as (api, bridge, _):
+            begun = time.perf_counter()
+            post(bridge.port, notifications(bridge.port, names), 1)
+            return BRIDGE, kind, *until_told(api, chat, begun)
+
+    def of_itself(chat: int, kind: str) -> tuple:
+        with by_itself(given, chat, kind, limited=True) as (api, one):
+            begun = time.perf_counter()
+            one.tell(*(alert(name) for name in names))
+            return ITSELF, kind, *until_told(api, chat, begun)
+
+    chats = ((ROOT, "private"), (-1004, "supergroup"))
+    tasks = [lambda way=way, chat=chat: way(*chat) for chat in chats for way in (of_bridge, of_itself)]
+    for row in at_once(*tasks):
+        table.row(*row)
     print(table)
+
+
+# While Telegram refuses.
 
 
 def refusals(given: argparse.Namespace) -> None:
@@ -312,57 +359,119 @@ def refusals(given: argparse.Namespace) -> None:
     count, seconds = 20, 8 if given.quick else 20
     table = Table(
         f"{count} alerts that fire while Telegram refuses for {seconds} s, half of which are over again meanwhile",
-        "way",
+        "who",
         "what Telegram answers",
         "calls in vain",
         "alerts that nobody was told of",
         "told twice",
         "last told after, s",
     )
+    names = numbered("Refused", count)
+
+    def refused(way: str, started: Callable, answer: str, kind: dict) -> tuple:
+        with started(given) as (api, one):
+            api.control("POST", "faults", {**kind, "seconds": seconds})
+            begun = time.monotonic()
+            alerts = [alert(name) for name in names]
+            one.tell(*alerts)
+            time.sleep(seconds / 2)
+            one.tell(*(resolved(firing) for firing in alerts[: count // 2]))
+            last = time.monotonic()
+            found: set[str] = set()
+            # Two intervals of a group after nothing new has come, nothing more comes.
+            while time.monotonic() - max(last, begun + seconds) < 15:
+                now = told_names(api, names)
+                if now != found:
+                    found, last = now, time.monotonic()
+                time.sleep(0.2)
+            cards = [message for message in api.messages(ROOT) if message["reply_to"] is None]
+            firing = [message for message in cards if way == BRIDGE or "Alerts Firing" in message["text"]]
+            twice = sum(max(0, sum(name in message["text"] for message in firing) - 1) for name in names)
+            vain = sum(not call["is_done"] for call in api.calls())
+            assert way != BRIDGE or len(found) == count, f"lost: {set(names) - found}"
+            return way, answer, vain, count - len(found), twice, f"{last - begun:.1f}"
+
     kinds = (("502 in HTML", {"kind": "bad_gateway"}), ("429, retry_after 3", {"kind": "rate", "retry_after": 3}))
-    for answer, kind in kinds:
-        for way, started in WAYS:
-            with started(given) as (api, one, bridge):
-                api.control("POST", "faults", {**kind, "seconds": seconds})
-                begun = time.monotonic()
-                alerts = [alert(f"Refused{number}x") for number in range(count)]
-                one.tell(*alerts)
-                time.sleep(seconds / 2)
-                one.tell(*(resolved(firing) for firing in alerts[: count // 2]))
-                names = [f"Refused{number}x" for number in range(count)]
-                last = time.monotonic()
-                found: set[str] = set()
-                # Two intervals of a group after nothing new has come, nothing more comes.
-                while time.monotonic() - max(last, begun + seconds) < 15:
-                    now = told_names(api, names)
-                    if now != found:
-                        found, last = now, time.monotonic()
-                    time.sleep(0.2)
-                cards = [message for message in api.messages(ROOT) if message["reply_to"] is None]
-                firing = [message for message in cards if bridge or "Alerts Firing" in message["text"]]
-                twice = sum(max(0, sum(name in message["text"] for message in firing) - 1) for name in names)
-                vain = sum(not call["is_done"] for call in api.calls())
-                table.row(way, answer, vain, count - len(found), twice, f"{last - begun:.1f}")
-                assert bridge is None or len(found) == count, f"lost: {set(names) - found}"
+    tasks = [
+        lambda way=way, started=started, answer=answer, kind=kind: refused(way, started, answer, kind)
+        for answer, kind in kinds
+        for way, started in WAYS
+    ]
+    for row in at_once(*tasks):
+        table.row(*row)
     print(table)
+
+
+def first_line(*command: object) -> str:
+    """The first line of what a program writes."""
+    finished = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    return ((finished.stdout + finished.stderr).splitlines() or ["?"])[0]
+
+
+def facts(given: argparse.Namespace) -> None:
+    """What is measured, and on what."""
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    model = models[0].partition(": ")[2] if models else "unknown"
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1_048_576
+    kernel = f"{platform.system()} {platform.release()}"
+    print(f"- {os.cpu_count()} cores ({model}), {memory:.0f} GiB, {kernel}, load before {os.getloadavg()[0]:.1f}")
+    print(f"- a write to the disk and the wait for it: {milliseconds(synchronous_writes())[0]} ms (p50)")
+    print(f"- {first_line(given.bridge, '--version')} ({given.bridge})")
+    print(f"- {first_line(given.alertmanager, '--version').partition(' (')[0]}")
+    print("- the Bot API server is one of our own, on this machine; clients and servers share its cores\n")
+
+
+def synchronous_writes() -> list[float]:
+    """What the disk takes: every commit of the bridge waits for it once."""
+    took = []
+    with tempfile.NamedTemporaryFile(prefix="hermes-alert-bridge-bench-") as file:
+        # As SQLite does it: over what is there already.
+        os.write(file.fileno(), b"x" * 4096 * 200)
+        os.fsync(file.fileno())
+        for number in range(200):
+            begun = time.perf_counter()
+            os.pwrite(file.fileno(), b"y" * 4096, 4096 * number)
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - begun)
+    return took
+
+
+PARTS = {
+    "start": size_and_start,
+    "accepting": accepting,
+    "first-call": first_call,
+    "waiting": waiting,
+    "limits": at_the_limits,
+    "refusals": refusals,
+}
+
+
+def built(*names: str) -> Optional[Path]:
+    """The first of these that was built."""
+    return next((path for path in (REPOSITORY / "target" / name for name in names) if path.is_file()), None)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bridge", type=Path, required=True)
-    parser.add_argument("--bot-api-server", type=Path, required=True)
+    server = built("release/examples/bot-api-server", "debug/examples/bot-api-server")
+    parser.add_argument("--bridge", type=Path, default=built("release/hermes-alert-bridge"), help="the binary to measure")
+    parser.add_argument("--bot-api-server", type=Path, default=server)
     parser.add_argument("--alertmanager", type=Path, default=shutil.which("prometheus-alertmanager"))
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--part", choices=[part.__name__ for part in PARTS], action="append")
+    parser.add_argument("--quick", action="store_true", help="less of everything: to see that it works")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
     given = parser.parse_args()
-    assert given.alertmanager, "prometheus-alertmanager is not on the PATH"
-    for part in PARTS:
-        if not given.part or part.__name__ in given.part:
+    for name in ("bridge", "bot_api_server", "alertmanager"):
+        if not getattr(given, name):
+            parser.error(f"--{name.replace('_', '-')} is needed: there is none where it is looked for")
+        setattr(given, name, Path(getattr(given, name)).absolute())
+    begun = time.monotonic()
+    facts(given)
+    for name, part in PARTS.items():
+        if not given.only or name in given.only:
             part(given)
             sys.stdout.flush()
+    print(f"It took {time.monotonic() - begun:.0f} s; load after {os.getloadavg()[0]:.1f}.")
 
-
-PARTS = (accepting, waiting, at_the_limits, to_first_call, refusals)
 
 if __name__ == "__main__":
     main()

@@ -8,12 +8,12 @@ import datetime
 import http.client
 import http.server
 import json
+import os
 import threading
 import time
 from pathlib import Path
-from typing import Iterator, Optional, Sequence
+from typing import Iterator, NamedTuple, Optional, Sequence
 
-from exporter import bare_environment
 from processes import DEADLINE_SECONDS, Program, free_port, running, wait_for
 
 TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsawX"
@@ -80,6 +80,11 @@ class Bridge:
         return status, body.decode()
 
 
+def bridge_environment(home: Path) -> dict[str, str]:
+    """An environment in which nothing leads to a proxy or to a configuration by accident."""
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "TZ": "UTC", "LANG": "C.UTF-8"}
+
+
 def bridge_configuration(folder: Path, api: BotApi, **more: object) -> Path:
     """Writes a configuration without limits of its own; JSON is YAML as well. `more` is added to it, or replaces."""
     token = folder / "bot.token"
@@ -106,7 +111,7 @@ def serving_bridge(
     """The bridge serving on this port, or one of its own, for the length of a `with` block."""
     port = port or free_port()
     arguments = ("serve", "--config.file", configuration, "--web.listen-address", f"127.0.0.1:{port}", *flags)
-    with running(binary, *arguments, environment=bare_environment(configuration.parent)) as program:
+    with running(binary, *arguments, environment=bridge_environment(configuration.parent)) as program:
         bridge = Bridge(port, program)
 
         def answers() -> bool:
@@ -118,14 +123,21 @@ def serving_bridge(
         assert program.is_running(), f"the bridge ended by itself:\n{program.everything()}"
 
 
+class Passing(NamedTuple):
+    """A notification: who has sent it, by the externalURL in the body, what was answered, and when."""
+
+    sender: str
+    status: int
+    at: float
+
+
 class Gate:
     """Stands before the bridge: refuses, or delays what the bridge has answered."""
 
     def __init__(self, bridge: Bridge) -> None:
         self.refuses_until = 0.0
         self.answers_after = 0.0
-        # Who has asked, by the externalURL in the body, and what came of it.
-        self.passed: list[tuple[str, int]] = []
+        self.passed: list[Passing] = []
         gate = self
 
         class Door(http.server.BaseHTTPRequestHandler):
@@ -142,7 +154,7 @@ class Gate:
                     response = connection.getresponse()
                     status, answer = response.status, response.read()
                     connection.close()
-                gate.passed.append((sender, status))
+                gate.passed.append(Passing(sender, status, time.monotonic()))
                 if status == 200:
                     time.sleep(gate.answers_after)
                 with contextlib.suppress(ConnectionError):
@@ -161,7 +173,17 @@ class Gate:
 
     def accepted(self) -> list[str]:
         """Whose notifications the bridge has accepted."""
-        return [sender for sender, status in self.passed if status == 200]
+        return [passing.sender for passing in self.passed if passing.status == 200]
+
+    def told(self) -> str:
+        """What came, for a person: how many, how many of them were refused, and when."""
+        moments = [[passing.at for passing in self.passed if (passing.status == 200) == good] for good in (False, True)]
+        refused, accepted = moments
+        begun = self.passed[0].at
+        times = ", ".join(f"{at - begun:.1f}" for at in accepted)
+        last = f", the last one after {refused[-1] - begun:.1f} s" if refused else ""
+        senders = len(set(self.accepted()))
+        return f"{len(refused)} notifications were refused{last}; accepted of {senders} senders after {times} s"
 
     def close(self) -> None:
         self._server.shutdown()
