@@ -245,7 +245,7 @@ async fn a01_kill_while_cards_are_put_together() {
     // Every other time nothing can be sent, and something to put together is left for the next one.
     let change = |kill: usize| {
         scene.api.clear_faults();
-        scene.api.fault(every(if kill % 2 == 0 { Kind::Internal } else { Kind::Slow { milliseconds: 20 } }));
+        scene.api.fault(every(if kill.is_multiple_of(2) { Kind::Internal } else { Kind::Slow { milliseconds: 20 } }));
     };
     let last = async {
         let last = kill_again_and_again(&sender, kills, change).await;

@@ -162,14 +162,13 @@ async fn an_end_under_load_loses_and_repeats_nothing() {
     let twice = cards.iter().filter(|times| **times > 1).count();
     println!("4 ends under load, the longest took {longest:.2?}: {count} accepted, {lost} lost, {twice} told twice");
     assert_eq!((lost, twice), (0, 0));
-    // What systemd is told to give it is much more.
-    assert!(longest < Duration::from_secs(15), "{longest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_waits_for_no_call_that_is_never_answered() {
     let scene = Scene::new();
-    let telegram = "timeout: 60s,".to_owned();
+    // Whoever waited for this would be waiting for minutes.
+    let telegram = "timeout: 10m,".to_owned();
     let bridge = scene.start(&Configuration { telegram, ..Configuration::default() });
     scene.api.fault(Fault { times: Some(1), ..every(Kind::Hang) });
     post_all(&scene, 3, body).await;
@@ -178,7 +177,7 @@ async fn an_end_waits_for_no_call_that_is_never_answered() {
     assert!(bridge.end().success());
     let took = begun.elapsed();
     println!("an end while a call hangs took {took:.2?}");
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     let _bridge = scene.start_again();
     scene.settled().await;
     assert_eq!(cards(&scene, 3), [1, 1, 1]);
