@@ -319,7 +319,8 @@ def at_the_limits(given: argparse.Namespace) -> None:
     """With the limits of Telegram kept by the server, and the bridge's own as they are shipped."""
     count = 8 if given.quick else 20
     table = Table(
-        f"{count} alerts at once at Telegram's limits: one message per second to a chat, 20 per minute to a group",
+        f"{count} alerts at once at Telegram's limits: one message per second to a chat, 20 per minute to a group"
+        " (of which the bridge uses 18 unless told otherwise)",
         "who",
         "chat",
         "until all is told, s",
