@@ -72,7 +72,7 @@ pub fn calm(connection: &Connection, card: CardId, now: Timestamp) -> Result<(),
             "UPDATE card SET not_before = min(sent_at, ?2) + ?3
              WHERE id = ?1 AND urgency = ?4 AND attempts = 0 AND sent_at IS NOT NULL",
         )?
-        .execute(params![card.0, milliseconds(now), CALM, rank(Urgency::Changed)])?;
+        .execute(params![card.0, milliseconds(now), CALM, Urgency::Changed.rank()])?;
     Ok(())
 }
 
