@@ -105,7 +105,8 @@ pub fn outlook(
     let unsent: i64 = connection
         .prepare_cached(
             "SELECT count(*) FROM (
-                 SELECT 1 FROM card WHERE chat = ?1 AND urgency IS NOT NULL AND kind = 'incidents' AND sent = 0
+                 SELECT 1 FROM card INDEXED BY card_unsent
+                 WHERE chat = ?1 AND urgency IS NOT NULL AND kind = 'incidents' AND sent = 0
                      AND NOT EXISTS (SELECT 1 FROM part WHERE card = card.id) LIMIT ?2)",
         )?
         .query_row(params![name, most], |row| row.get(0))?;
