@@ -267,6 +267,11 @@ mod tests {
         let error = reloader.reload().await.unwrap_err();
         assert!(error.to_string().contains("restart hermes-alert-bridge"), "{error}");
 
+        let shut = format!("{text}auth: {{bearer_token_file: {}}}\n", folder.path().join("none.token").display());
+        std::fs::write(&file, shut).unwrap();
+        let error = reloader.reload().await.unwrap_err();
+        assert!(error.to_string().contains("none.token is not there") && count() == 1, "{error}");
+
         std::fs::write(&file, text.replace("routes: ", "late_firing: 1m\n#")).unwrap();
         reloader.reload().await.unwrap();
         assert!(reloader.facts().is_loaded && count() == 0);

@@ -211,6 +211,7 @@ fn an_operator_looks_before_anything_was_ever_stored() {
     let asked = |arguments: &[&str]| run(home.path(), &[arguments, &["--config.file", "bridge.yml"]].concat());
     assert_eq!(asked(&["queue", "list"]), (0, "nothing waits\n".to_owned(), String::new()));
     assert_eq!(asked(&["queue", "retry"]).0, 0);
+    assert_eq!(asked(&["queue", "retry", "7"]), (1, "7 does not wait\n".to_owned(), String::new()));
     assert_eq!(asked(&["queue", "drop", "7", "--yes"]).0, 1);
     let (code, out, _) = asked(&["chats"]);
     assert_eq!(code, 0);
@@ -223,7 +224,7 @@ fn an_operator_looks_before_anything_was_ever_stored() {
     assert!(!home.path().join("bridge.db").exists(), "the store belongs to who serves");
     assert_eq!(asked(&["send-test", "--chat", "rot"]).0, 64);
     let (code, out, error) = asked(&["send-test", "--chat", "root"]);
-    assert!(code == 0 && out.ends_with("sent to root\n"), "{out}{error}");
+    assert!(code == 0 && out.starts_with("→ root: #1\n") && out.ends_with("sent to root\n"), "{out}{error}");
 }
 
 #[test]

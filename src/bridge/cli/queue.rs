@@ -86,13 +86,16 @@ fn retry(file: &ConfigFile, chat: Option<&str>, ids: &[i64]) -> Result<ExitCode,
         None if ids.is_empty() => Which::All,
         None => Which::These(ids.iter().copied().map(CardId).collect()),
     };
-    let Some(store) = store_beside(&config)? else {
-        print("nothing waits\n")?;
-        return Ok(ExitCode::SUCCESS);
+    let store = store_beside(&config)?;
+    let waiting = match &store {
+        Some(store) => store.read_now(|transaction| queue::list(transaction, None))?,
+        None => Vec::new(),
     };
-    let waiting = store.read_now(|transaction| queue::list(transaction, None))?;
     let gone: Vec<_> = ids.iter().filter(|id| !waiting.iter().any(|waiting| waiting.card.id.0 == **id)).collect();
-    let count = runtime()?.block_on(store.write(move |connection| queue::retry(connection, &which)))?;
+    let count = match store {
+        Some(store) => runtime()?.block_on(store.write(move |connection| queue::retry(connection, &which)))?,
+        None => 0,
+    };
     let mut said: String = gone.iter().map(|id| format!("{id} does not wait\n")).collect();
     match (count, chat) {
         (0, None) if ids.is_empty() => said.push_str("nothing waits\n"),

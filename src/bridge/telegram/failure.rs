@@ -243,6 +243,16 @@ pub fn of_transport(error: reqwest::Error) -> Failure {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_call_that_gets_nowhere_says_why_and_nothing_else() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let failure = of_transport(client.get(url).send().await.unwrap_err());
+        assert!(matches!(&failure, Failure::Transient(told) if told.starts_with("tcp connect error: ")), "{failure}");
+    }
+
     fn read_body(status: u16, body: &str) -> Result<Value, Failure> {
         read(Reply { status, retry_after: None, body: body.as_bytes() })
     }
