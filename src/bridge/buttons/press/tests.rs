@@ -273,7 +273,7 @@ async fn odd_labels_are_silenced_as_they_are() {
 #[tokio::test]
 async fn who_is_no_more_on_the_list_may_press_no_more() {
     let scene = Scene::of(1).await;
-    let data = scene.data("✋ Ack").await;
+    let data = scene.data("👀 Ack").await;
     let mut config = scene.service.in_force().config.clone();
     config.buttons.as_mut().unwrap().users.remove(&7);
     scene.service.current.store(Arc::new(scripted::in_force(config, Arc::default())));
