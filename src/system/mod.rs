@@ -31,7 +31,6 @@ pub mod dotenv;
 pub mod files;
 #[cfg(feature = "exporter")]
 pub mod git;
-#[cfg(feature = "exporter")]
 pub mod host_names;
 #[cfg(feature = "exporter")]
 pub mod http;

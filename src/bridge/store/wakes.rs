@@ -12,16 +12,17 @@ use tokio::sync::watch;
 use super::StoreError;
 use crate::bridge::config::ChatName;
 
-/// What notes the chats. It is not on the disk, and goes with the connection.
+/// What notes the chats. It is not on the disk, and goes with the connection. `OR IGNORE` would not do: inside a trigger it
+/// gives way to what the statement outside says of conflicts, and an upsert there makes it an error.
 const NOTES: &str = "
     PRAGMA temp_store = MEMORY;
     CREATE TEMP TABLE woken (chat TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TEMP TRIGGER woken_by_new AFTER INSERT ON main.card
-        BEGIN INSERT OR IGNORE INTO woken VALUES (NEW.chat); END;
+        BEGIN INSERT INTO woken SELECT NEW.chat WHERE NOT EXISTS (SELECT 1 FROM woken WHERE chat = NEW.chat); END;
     CREATE TEMP TRIGGER woken_by_change AFTER UPDATE OF chat, urgency, not_before, desired ON main.card
-        BEGIN INSERT OR IGNORE INTO woken VALUES (NEW.chat); END;
+        BEGIN INSERT INTO woken SELECT NEW.chat WHERE NOT EXISTS (SELECT 1 FROM woken WHERE chat = NEW.chat); END;
     CREATE TEMP TRIGGER woken_by_chat AFTER UPDATE ON main.chat
-        BEGIN INSERT OR IGNORE INTO woken VALUES (NEW.name); END;";
+        BEGIN INSERT INTO woken SELECT NEW.name WHERE NOT EXISTS (SELECT 1 FROM woken WHERE chat = NEW.name); END;";
 
 /// Has a connection note the chats that it changes something for.
 pub(super) fn note(connection: &Connection) -> Result<(), StoreError> {
