@@ -79,6 +79,9 @@ async fn notify(State((service, bodies)): State<(Service, Bodies)>, request: Req
                 service.metrics.count(Count::Muted, &[chat.as_str()]);
             }
             let chats = wanted.chats;
+            if let Err(error) = service.store.check_place() {
+                return failed(&service, &error);
+            }
             let work = move |connection: &Connection| match keep_all(connection, &chats, &note, Timestamp::now()) {
                 Ok(kept) => Ok(Ok(kept)),
                 Err(KeepError::Store(error)) => Err(error),

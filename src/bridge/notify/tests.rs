@@ -166,3 +166,12 @@ async fn who_does_not_know_the_token_is_not_heard() {
     let large = Request::post("/notify?chat=root").header("authorization", "Bearer known");
     assert_eq!(scene.ask(large.body("a".repeat(300_000).into()).unwrap()).await.0, 413);
 }
+
+#[tokio::test]
+async fn nothing_is_taken_into_a_store_that_was_taken_away() {
+    let scene = Scene::new();
+    assert_eq!(scene.post("/notify?chat=root", "a").await.0, 200);
+    std::fs::remove_file(scene.service.store.path()).unwrap();
+    assert_eq!(scene.post("/notify?chat=root", "a").await.0, 503);
+    assert_eq!(scene.service.metrics.counted(Count::Notes, &["failed"]), 1);
+}
