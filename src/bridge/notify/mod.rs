@@ -85,7 +85,6 @@ async fn notify(State((service, bodies)): State<(Service, Bodies)>, request: Req
             let work = move |connection: &Connection| match keep_all(connection, &chats, &note, Timestamp::now()) {
                 Ok(kept) => Ok(Ok(kept)),
                 Err(KeepError::Store(error)) => Err(error),
-                // A refusal is known before anything is written.
                 Err(KeepError::Refused(refusal)) => Ok(Err(refusal)),
             };
             match tokio::time::timeout(PATIENCE, service.store.write(work)).await {
@@ -200,7 +199,14 @@ fn keep_all(connection: &Connection, chats: &[ChatName], note: &Note, now: Times
         }
         Body::Progress(update) => keep::progress(connection, chat, update, instance.as_deref(), now),
     };
-    chats.iter().map(|chat| Ok((chat.clone(), keep(chat)?))).collect()
+    // What one chat refuses, no chat is told: a refusal is no error of the transaction, which would take the rest back.
+    connection.execute_batch("SAVEPOINT note")?;
+    let kept = chats.iter().map(|chat| Ok((chat.clone(), keep(chat)?))).collect();
+    if matches!(kept, Err(KeepError::Refused(_))) {
+        connection.execute_batch("ROLLBACK TO note")?;
+    }
+    connection.execute_batch("RELEASE note")?;
+    kept
 }
 
 #[cfg(test)]

@@ -168,6 +168,23 @@ async fn who_does_not_know_the_token_is_not_heard() {
 }
 
 #[tokio::test]
+async fn what_one_chat_refuses_no_chat_is_told() {
+    let scene = Scene::new();
+    let step =
+        |to: &str, name: &str| json!({to: if to == "chat" { "uma" } else { "both" }, "progress": "p", "step": name});
+    for number in 0..50 {
+        scene.card(step("chat", &number.to_string())).await;
+    }
+    // Where there is no such progress yet, it would be begun.
+    let (status, text) = scene.post("/notify", step("instance", "one more")).await;
+    assert_eq!((status, text.as_str()), (400, "step: there are 50 already, which is the most\n"));
+    assert_eq!(scene.cards(), 1);
+    // What comes next is kept as ever.
+    assert_eq!(scene.post("/notify?chat=root", "a").await.0, 200);
+    assert_eq!(scene.cards(), 2);
+}
+
+#[tokio::test]
 async fn nothing_is_taken_into_a_store_that_was_taken_away() {
     let scene = Scene::new();
     assert_eq!(scene.post("/notify?chat=root", "a").await.0, 200);
