@@ -20,10 +20,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is seen whether there is a URL, where there was none.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// What the environment says of proxies counts here: the URL is somewhere else, and the way there is that of the machine.
-/// Where a redirect leads is not told where it came from, because that is the secret.
+/// What the environment says of proxies is not for services, here as for Telegram. Redirects are not followed: a page to
+/// log in, or one that says that there is no such check, would be as good an answer as any.
 fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().timeout(TIMEOUT).referer(false).build()
+    reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
 /// Why the URL was not asked for, or in vain.
@@ -126,7 +126,10 @@ mod tests {
     async fn the_url_is_asked_for_while_all_is_well() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = format!("http://{}/ping/secret", listener.local_addr().unwrap());
-        let router = axum::Router::new().route("/ping/secret", axum::routing::get(async || "OK"));
+        let moved = async || axum::response::Redirect::temporary("/ping/secret");
+        let router = axum::Router::new()
+            .route("/ping/secret", axum::routing::get(async || "OK"))
+            .route("/ping/moved", axum::routing::get(moved));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("url");
@@ -151,5 +154,8 @@ mod tests {
             assert!(!once(&service, &config, &ping, &client, false).await);
         }
         assert_eq!(pinged("failed"), 3);
+        // A page to log in is no ping, however good its answer is.
+        std::fs::write(&file, good.replace("secret", "moved")).unwrap();
+        assert!(matches!(ask(&client, &ping).await, Err(PingError::Status(307))));
     }
 }

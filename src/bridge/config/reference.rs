@@ -72,7 +72,7 @@ pub static KEYS: &[Key] = &[
     key("watchdog.match", "matchers", "required", "The alert that always fires, as in `alertname = \"Watchdog\"`; it is not told itself"),
     key("watchdog.max_silence", "duration", "required", "How long there may be none: more than the `repeat_interval` of its route"),
     key("ping", "map", "none", "A URL that is asked for now and then, so that somebody notices when the bridge is gone"),
-    key("ping.url_file", "path", "required", "The file with the URL"),
+    key("ping.url_file", "path", "required", "The file with the URL, which is asked for without a proxy; a redirect is a failure"),
     key("ping.interval", "duration", "1m", "How often"),
     key("alertmanager", "map", "none", "How Alertmanager is reached, for silences and `/alerts`"),
     key("alertmanager.url", "URL", "required", "Where it is, without `/api/v2`"),
