@@ -19,6 +19,7 @@ CREATE TABLE incident (
     notifications INTEGER NOT NULL DEFAULT 1,
     acknowledged_by TEXT,
     acknowledged_at INTEGER,
+    -- What Alertmanager does not tell of it because of; alone, its end may have come meanwhile, and no card says anything.
     silence_id TEXT,
     silenced_by TEXT,
     silenced_until INTEGER,
@@ -26,6 +27,7 @@ CREATE TABLE incident (
 ) STRICT;
 CREATE INDEX incident_fired_late ON incident (fired_late) WHERE fired_late IS NOT NULL;
 CREATE INDEX incident_silenced ON incident (silenced_until) WHERE silenced_until IS NOT NULL;
+CREATE INDEX incident_firing ON incident (fingerprint) WHERE status = 'firing';
 CREATE INDEX incident_last_received ON incident (last_received);
 
 -- Something that stands in a chat, or is to. `urgency` is NULL where there is nothing to do.
