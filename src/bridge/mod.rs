@@ -16,7 +16,8 @@
 //! * [`telegram`]: the Bot API as the rest of the bridge sees it, and what its errors mean.
 //! * [`buttons`]: what can be done from a chat; [`notify`]: messages and progress from scripts; [`watchdog`]: heartbeats.
 //! * [`housekeeping`]: what time alone changes, and what is deleted when it is old.
-//! * [`alertmanager`]: silences in Alertmanager; [`ping`]: showing somebody else that the bridge is there.
+//! * [`suppressed`]: ends of alerts that Alertmanager keeps to itself.
+//! * [`alertmanager`]: silences and alerts in Alertmanager; [`ping`]: showing somebody else that the bridge is there.
 //! * [`service`]: what all of these work with while serving; [`reload`]: changing the configuration under them.
 //! * [`tasks`]: what runs beside the server; [`serve`]: the server; [`readiness`]: whether all of it does what it is for.
 //! * [`trial`]: trying a configuration on a notification without storing or sending anything.
@@ -44,6 +45,7 @@ pub mod secret;
 pub mod serve;
 pub mod service;
 pub mod store;
+pub mod suppressed;
 pub mod tasks;
 pub mod telegram;
 pub mod trial;

@@ -1,7 +1,8 @@
-//! Alertmanager's API v2: the silences in it, made, ended and listed.
+//! Alertmanager's API v2: the silences in it, made, ended and listed; and the alerts that it has.
 //!
 //! It is asked directly, without a proxy, because it is a neighbour. What comes back is bounded in size and time.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -110,6 +111,15 @@ impl ListedSilence {
     }
 }
 
+/// Whether people are told of an alert that Alertmanager has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hearing {
+    /// As its routes say.
+    Told,
+    /// Not now, because of this: the id of a silence, or the fingerprint of an alert that inhibits it.
+    Suppressed(String),
+}
+
 /// The way to an Alertmanager.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -181,6 +191,32 @@ impl Client {
         Ok(listed)
     }
 
+    /// The alerts that it has, by their fingerprints: all that fire, whether people are told of them or not.
+    pub async fn alerts(&self) -> Result<HashMap<String, Hearing>, AlertmanagerError> {
+        let all = ["active", "silenced", "inhibited", "unprocessed"].map(|kind| (kind, "true"));
+        let answer = self.ask(self.request(Method::GET, &["alerts"])?.query(&all)).await?;
+        let alerts: Vec<RawAlert> = understood(&answer)?;
+        let heard = |alert: RawAlert| {
+            let RawHearing { state, silenced_by, inhibited_by } = alert.status;
+            let hearing = match state.as_str() {
+                "suppressed" => {
+                    Hearing::Suppressed(silenced_by.into_iter().chain(inhibited_by).next().unwrap_or_default())
+                }
+                _ => Hearing::Told,
+            };
+            (alert.fingerprint, hearing)
+        };
+        Ok(alerts.into_iter().map(heard).collect())
+    }
+
+    /// Since when it runs.
+    pub async fn started(&self) -> Result<Timestamp, AlertmanagerError> {
+        let answer = self.ask(self.request(Method::GET, &["status"])?).await?;
+        let status: RawUptime = understood(&answer)?;
+        Timestamp::from_text(&status.uptime)
+            .ok_or_else(|| AlertmanagerError::Answer(format!("its uptime is {:?}", status.uptime)))
+    }
+
     /// Its version, which also says that it can be reached and lets us in.
     pub async fn status(&self) -> Result<String, AlertmanagerError> {
         let answer = self.ask(self.request(Method::GET, &["status"])?).await?;
@@ -246,6 +282,28 @@ struct Made {
 #[serde(rename_all = "camelCase")]
 struct RawStatus {
     version_info: RawVersion,
+}
+
+#[derive(Deserialize)]
+struct RawUptime {
+    /// The moment of its start, whatever it is called.
+    uptime: String,
+}
+
+#[derive(Deserialize)]
+struct RawAlert {
+    fingerprint: String,
+    status: RawHearing,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawHearing {
+    state: String,
+    #[serde(default)]
+    silenced_by: Vec<String>,
+    #[serde(default)]
+    inhibited_by: Vec<String>,
 }
 
 #[derive(Deserialize)]

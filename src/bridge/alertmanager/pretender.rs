@@ -16,6 +16,10 @@ use crate::bridge::config::{Alertmanager, Auth};
 #[derive(Debug, Default)]
 pub(in crate::bridge) struct Pretended {
     pub(in crate::bridge) silences: BTreeMap<String, Value>,
+    /// The alerts that fire, each with the ids of the silences that it has.
+    pub(in crate::bridge) alerts: BTreeMap<String, Vec<String>>,
+    /// Since when it runs.
+    pub(in crate::bridge) started: String,
     /// What it answers instead of doing anything, after this many requests.
     pub(in crate::bridge) refusal: Option<(usize, u16, String)>,
     pub(in crate::bridge) authorization: Vec<String>,
@@ -35,7 +39,8 @@ impl Pretender {
         let router = Router::new()
             .route("/am/api/v2/silences", get(list).post(make))
             .route("/am/api/v2/silence/{id}", delete(expire))
-            .route("/am/api/v2/status", get(async || axum::Json(json!({"versionInfo": {"version": "0.25.0"}}))))
+            .route("/am/api/v2/alerts", get(alerts))
+            .route("/am/api/v2/status", get(status))
             .with_state(state.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/am/", listener.local_addr().unwrap());
@@ -66,6 +71,24 @@ impl Pretended {
             _ => None,
         }
     }
+}
+
+async fn status(State(state): Shared) -> Response {
+    let started = state.lock().unwrap().started.clone();
+    axum::Json(json!({"versionInfo": {"version": "0.25.0"}, "uptime": started})).into_response()
+}
+
+async fn alerts(State(state): Shared, headers: HeaderMap) -> Response {
+    let mut state = state.lock().unwrap();
+    if let Some(refusal) = state.asked(&headers) {
+        return refusal;
+    }
+    let alert = |(fingerprint, silences): (&String, &Vec<String>)| {
+        let state = if silences.is_empty() { "active" } else { "suppressed" };
+        json!({"fingerprint": fingerprint, "labels": {},
+            "status": {"state": state, "silencedBy": silences, "inhibitedBy": [], "mutedBy": []}})
+    };
+    axum::Json(state.alerts.iter().map(alert).collect::<Vec<_>>()).into_response()
 }
 
 async fn list(State(state): Shared, headers: HeaderMap) -> Response {

@@ -55,6 +55,22 @@ async fn a_silence_is_made_listed_and_ended() {
 }
 
 #[tokio::test]
+async fn it_says_what_fires_and_since_when_it_runs() {
+    let alertmanager = Pretender::start().await;
+    let client = Client::new(&alertmanager.settings(Auth::Open)).unwrap();
+    alertmanager.state().alerts = [("a", vec!["silence-1".to_owned()]), ("b", Vec::new())]
+        .map(|(fingerprint, silences)| (fingerprint.to_owned(), silences))
+        .into();
+    alertmanager.state().started = "2026-11-20T10:00:00.123Z".to_owned();
+    let alerts = client.alerts().await.unwrap();
+    assert_eq!(alerts.get("a"), Some(&Hearing::Suppressed("silence-1".to_owned())));
+    assert_eq!((alerts.get("b"), alerts.len()), (Some(&Hearing::Told), 2));
+    assert_eq!(client.started().await.unwrap(), moment("2026-11-20T10:00:00.123Z"));
+    alertmanager.state().started.clear();
+    assert!(matches!(client.started().await, Err(AlertmanagerError::Answer(_))));
+}
+
+#[tokio::test]
 async fn nothing_is_silenced_that_has_no_labels() {
     let alertmanager = Pretender::start().await;
     let client = Client::new(&alertmanager.settings(Auth::Open)).unwrap();

@@ -405,8 +405,8 @@ async fn undo(
         for (incident, id) in &ended {
             connection
                 .prepare_cached(
-                    "UPDATE incident SET silence_id = NULL, silenced_by = NULL, silenced_until = NULL
-                     WHERE id = ?1 AND silence_id = ?2",
+                    // The id stays until it is known that the alert has not ended meanwhile.
+                    "UPDATE incident SET silenced_by = NULL, silenced_until = NULL WHERE id = ?1 AND silence_id = ?2",
                 )?
                 .execute(params![incident.0, id])?;
             cards::touch_incident(connection, *incident)?;

@@ -19,6 +19,7 @@ pub mod outside;
 pub mod overview;
 pub mod pauses;
 pub mod queue;
+pub mod suppressed;
 pub mod sweeps;
 mod wakes;
 mod writer;

@@ -43,7 +43,8 @@ pub fn reopen_late_firings(
     Ok((reopened, due.len()))
 }
 
-/// Forgets silences that are over, and has the cards say so.
+/// Forgets silences that are over, and has the cards say so. The id stays with what fires, because its end may have come
+/// while it was silenced; see [`suppressed`](super::suppressed).
 pub fn clear_expired_silences(connection: &Connection, now: Timestamp) -> Result<usize, StoreError> {
     let due = incidents(
         connection,
@@ -53,7 +54,8 @@ pub fn clear_expired_silences(connection: &Connection, now: Timestamp) -> Result
     for incident in &due {
         connection
             .prepare_cached(
-                "UPDATE incident SET silence_id = NULL, silenced_by = NULL, silenced_until = NULL WHERE id = ?1",
+                "UPDATE incident SET silence_id = CASE status WHEN 'firing' THEN silence_id END, silenced_by = NULL,
+                     silenced_until = NULL WHERE id = ?1",
             )?
             .execute([incident.0])?;
         cards::touch_incident(connection, *incident)?;

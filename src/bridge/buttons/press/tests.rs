@@ -177,6 +177,9 @@ async fn silences_have_exactly_the_labels_of_each_alert_and_can_be_undone() {
     assert_eq!(single::<String>(&scene.service, "SELECT silence_id FROM incident WHERE id = 2"), "silence-2");
     let undo = scene.data("↩ Undo silence").await;
     assert_eq!(scene.press(8, MESSAGE, &undo).await.text, "2 silences are ended.");
+    // Whether an alert has ended while it was silenced is still to be asked.
+    let marked = "SELECT count(*) FROM incident WHERE silence_id IS NOT NULL AND silenced_until IS NULL";
+    assert_eq!(single::<i64>(&scene.service, marked), 2);
     assert_eq!(scene.silenced(), 0);
     assert_eq!(scene.labels().await[1], ["🔕 1 h", "4 h", "24 h"]);
     // A button that was used is not offered again.

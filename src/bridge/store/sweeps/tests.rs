@@ -141,9 +141,12 @@ async fn a_silence_that_is_over_is_forgotten_and_the_card_says_so() {
     let sweep = |connection: &Connection| clear_expired_silences(connection, now());
     assert_eq!(store.write(sweep).await.unwrap(), 1);
     assert_eq!(store.write(sweep).await.unwrap(), 0);
-    let left =
-        store.read_now(|connection| names(connection, "SELECT fingerprint FROM incident WHERE silence_id IS NOT NULL"));
+    let left = store
+        .read_now(|connection| names(connection, "SELECT fingerprint FROM incident WHERE silenced_until IS NOT NULL"));
     assert_eq!(left.unwrap(), ["lasts"]);
+    let asked_about =
+        store.read_now(|connection| names(connection, "SELECT fingerprint FROM incident WHERE silence_id IS NOT NULL"));
+    assert_eq!(asked_about.unwrap(), ["over", "lasts"], "whether it ended while it was silenced is not known");
     let touched =
         store.read_now(|connection| names(connection, "SELECT key FROM card WHERE desired = 2 AND urgency = 3"));
     assert_eq!(touched.unwrap(), ["over"]);
