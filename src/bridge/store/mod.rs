@@ -3,9 +3,10 @@
 //! * `writer`: the one thread that writes; what arrives together is committed together, and a commit is on the disk
 //!   before anybody is told of it (WAL, `synchronous = FULL`).
 //! * [`cards`]: cards, their incidents and messages; [`delivery`]: what has come of bringing them to chats.
-//! * [`intake`]: what an accepted notification changes.
+//! * [`incidents`]: what fires; [`intake`]: what an accepted notification changes.
 //! * [`notices`]: what the bridge itself has to say, and refused requests.
 //! * [`sweeps`]: what time alone changes, and what is deleted.
+//! * [`heartbeats`]: when each was last heard.
 //! * [`overview`]: how things stand, counted; [`queue`]: what waits, card by card.
 //! * [`outside`]: what other processes commit.
 //!
@@ -13,6 +14,8 @@
 
 pub mod cards;
 pub mod delivery;
+pub mod heartbeats;
+pub mod incidents;
 pub mod intake;
 pub mod notices;
 pub mod outside;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::{StoreError, moment};
+use super::{StoreError, heartbeats, moment};
 use crate::bridge::alert::Labels;
 use crate::bridge::card::Urgency;
 use crate::bridge::config::ChatName;
@@ -79,8 +79,25 @@ pub fn read(connection: &Connection) -> Result<Overview, StoreError> {
     for (name, known) in known {
         overview.chats.entry(name).or_default().known = Some(known);
     }
-    overview.heartbeats = heartbeats(connection)?;
+    overview.heartbeats = heard(connection)?;
     Ok(overview)
+}
+
+/// How many cards wait, and when the oldest of them was stored; `None` where none does.
+pub fn waiting(connection: &Connection) -> Result<Option<(i64, Timestamp)>, StoreError> {
+    let find = "SELECT count(*), min(created) FROM card WHERE urgency IS NOT NULL";
+    let (count, oldest) = connection.query_row(find, [], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
+    oldest.map(|oldest| Ok((count, moment(oldest)?))).transpose()
+}
+
+/// The chats that can not be written to, or whose topic can not, by name, each with why.
+pub fn troubles(connection: &Connection) -> Result<Vec<(ChatName, String)>, StoreError> {
+    let mut find = connection.prepare_cached(
+        "SELECT name, coalesce(unreachable_because, thread_gone) FROM chat
+         WHERE unreachable_because IS NOT NULL OR thread_gone IS NOT NULL ORDER BY name",
+    )?;
+    let troubles = find.query_map([], |row| Ok((ChatName::from(row.get::<_, String>(0)?.as_str()), row.get(1)?)))?;
+    Ok(troubles.collect::<Result<_, _>>()?)
 }
 
 /// The groups that have become supergroups: the number that each had, and the one that it has.
@@ -161,21 +178,14 @@ fn known_chats(connection: &Connection) -> Result<Vec<(ChatName, KnownChat)>, St
     Ok(chats)
 }
 
-fn heartbeats(connection: &Connection) -> Result<Vec<Heartbeat>, StoreError> {
-    let mut find = connection
-        .prepare_cached("SELECT fingerprint, labels, last, missing IS NOT NULL FROM heartbeat ORDER BY fingerprint")?;
-    let mut rows = find.query([])?;
-    let mut heartbeats = Vec::new();
-    while let Some(row) = rows.next()? {
-        let labels = row.get::<_, String>(1)?;
-        heartbeats.push(Heartbeat {
-            fingerprint: row.get(0)?,
-            labels: serde_json::from_str(&labels).map_err(|error| StoreError::Damaged(error.to_string()))?,
-            last: moment(row.get(2)?)?,
-            is_missing: row.get(3)?,
-        });
-    }
-    Ok(heartbeats)
+fn heard(connection: &Connection) -> Result<Vec<Heartbeat>, StoreError> {
+    let heard = heartbeats::list(connection)?.into_iter().map(|heartbeat| Heartbeat {
+        is_missing: heartbeat.missing.is_some(),
+        fingerprint: heartbeat.fingerprint,
+        labels: heartbeat.labels,
+        last: heartbeat.last,
+    });
+    Ok(heard.collect())
 }
 
 #[cfg(test)]

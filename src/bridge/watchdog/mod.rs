@@ -6,14 +6,15 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 use super::alert::{Alert, Labels, Status};
 use super::buttons::OWN_RECEIVER;
-use super::card::{Content, Incident, IncidentId, Message};
+use super::card::{Content, Message};
 use super::config::{ChatName, Watchdog};
 use super::service::{Service, Stop};
-use super::store::{StoreError, cards, intake, milliseconds, moment};
+use super::store::heartbeats::{self, Heartbeat};
+use super::store::{StoreError, cards, incidents, intake};
 use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
 
@@ -34,20 +35,13 @@ pub fn beat(connection: &Connection, alert: &Alert, now: Timestamp) -> Result<()
     if alert.status == Status::Resolved {
         return Ok(());
     }
-    let labels = serde_json::to_string(&alert.labels).map_err(|error| StoreError::Damaged(error.to_string()))?;
-    connection
-        .prepare_cached(
-            "INSERT INTO heartbeat (fingerprint, labels, last) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET labels = excluded.labels, last = excluded.last",
-        )?
-        .execute(params![alert.fingerprint, labels, milliseconds(now)])?;
-    Ok(())
+    heartbeats::hear(connection, &alert.fingerprint, &alert.labels, now)
 }
 
 /// Whether there is a heartbeat, and none is missing.
 pub fn is_beating(connection: &Connection, watchdog: &Watchdog, now: Timestamp) -> Result<bool, StoreError> {
-    let hearts = hearts(connection)?;
-    let is_fresh = |heart: &Heart| heart.last.age_at(now) <= watchdog.max_silence;
+    let hearts = heartbeats::list(connection)?;
+    let is_fresh = |heart: &Heartbeat| heart.last.age_at(now) <= watchdog.max_silence;
     let mut watched = hearts.iter().filter(|heart| watchdog.matchers.fit(&heart.labels)).peekable();
     Ok(watched.peek().is_some() && watched.all(is_fresh))
 }
@@ -81,31 +75,6 @@ pub async fn run(service: Service, mut stop: Stop) {
     }
 }
 
-/// A heartbeat as it is stored.
-#[derive(Debug)]
-struct Heart {
-    fingerprint: String,
-    labels: Labels,
-    last: Timestamp,
-    missing: Option<IncidentId>,
-}
-
-fn hearts(connection: &Connection) -> Result<Vec<Heart>, StoreError> {
-    let mut find = connection.prepare_cached("SELECT fingerprint, labels, last, missing FROM heartbeat")?;
-    let mut rows = find.query([])?;
-    let mut hearts = Vec::new();
-    while let Some(row) = rows.next()? {
-        hearts.push(Heart {
-            fingerprint: row.get(0)?,
-            labels: serde_json::from_str(&row.get::<_, String>(1)?)
-                .map_err(|error| StoreError::Damaged(error.to_string()))?,
-            last: moment(row.get(2)?)?,
-            missing: row.get::<_, Option<i64>>(3)?.map(IncidentId),
-        });
-    }
-    Ok(hearts)
-}
-
 /// Tells what has changed: absences that have begun and those that are over. `watched` is the heartbeat that is wanted,
 /// and since when it is watched without a break.
 fn look(
@@ -114,21 +83,20 @@ fn look(
     chat: &ChatName,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // The clock was set back: what was heard by a time that is yet to come was heard before now, at the latest.
-    connection.prepare_cached("UPDATE heartbeat SET last = ?1 WHERE last > ?1")?.execute([milliseconds(now)])?;
-    let hearts = hearts(connection)?;
-    let is_wanted = |heart: &Heart| {
+    heartbeats::set_clock_back(connection, now)?;
+    let hearts = heartbeats::list(connection)?;
+    let is_wanted = |heart: &Heartbeat| {
         watched.is_some_and(|(watchdog, _)| heart.fingerprint == NEVER || watchdog.matchers.fit(&heart.labels))
     };
     for heart in hearts.iter().filter(|heart| !is_wanted(heart)) {
         over(connection, heart, "It is not watched any more.", chat, now)?;
-        forget(connection, heart)?;
+        heartbeats::forget(connection, &heart.fingerprint)?;
     }
     let Some((watchdog, since)) = watched else {
         return Ok(());
     };
-    let is_fresh = |heart: &Heart| heart.fingerprint != NEVER && heart.last.age_at(now) <= watchdog.max_silence;
-    let hearts: Vec<Heart> = hearts.into_iter().filter(is_wanted).collect();
+    let is_fresh = |heart: &Heartbeat| heart.fingerprint != NEVER && heart.last.age_at(now) <= watchdog.max_silence;
+    let hearts: Vec<Heartbeat> = hearts.into_iter().filter(is_wanted).collect();
     let does_any_beat = hearts.iter().any(is_fresh);
     for heart in &hearts {
         let is_known = heart.fingerprint != NEVER;
@@ -138,11 +106,11 @@ fn look(
             // Some heartbeat has come meanwhile.
             _ if !is_known && hearts.len() > 1 => {
                 over(connection, heart, "There is a heartbeat now.", chat, now)?;
-                forget(connection, heart)?;
+                heartbeats::forget(connection, &heart.fingerprint)?;
             }
             Some(_) if is_known && does_any_beat && heart.last.age_at(now) > FORGOTTEN_AFTER => {
                 over(connection, heart, "It has been missing for 7 days and is not waited for any more.", chat, now)?;
-                forget(connection, heart)?;
+                heartbeats::forget(connection, &heart.fingerprint)?;
                 last_word(connection, heart, chat, now)?;
             }
             None if is_known && since.later(heart.last).age_at(now) > watchdog.max_silence => {
@@ -153,10 +121,7 @@ fn look(
         }
     }
     if hearts.is_empty() && since.age_at(now) > watchdog.max_silence {
-        connection.execute(
-            "INSERT INTO heartbeat (fingerprint, labels, last) VALUES (?1, '{}', ?2)",
-            params![NEVER, milliseconds(since)],
-        )?;
+        heartbeats::hear(connection, NEVER, &Labels::new(), since)?;
         missing(connection, NEVER, &Labels::new(), None, watchdog, chat, now)?;
     }
     Ok(())
@@ -197,11 +162,7 @@ fn missing(
         generator_url: String::new(),
     };
     intake::tell(connection, &alert, OWN_RECEIVER, "", std::slice::from_ref(chat), now)?;
-    connection
-        .prepare_cached(
-            "UPDATE heartbeat SET missing = (SELECT max(id) FROM incident WHERE fingerprint = ?2) WHERE fingerprint = ?1",
-        )?
-        .execute(params![fingerprint, alert.fingerprint])?;
+    heartbeats::miss(connection, fingerprint, &alert.fingerprint)?;
     tracing::warn!(summary, "a heartbeat is missing");
     Ok(())
 }
@@ -209,7 +170,7 @@ fn missing(
 /// Tells that an absence is over, where there is one.
 fn over(
     connection: &Connection,
-    heart: &Heart,
+    heart: &Heartbeat,
     because: &str,
     chat: &ChatName,
     now: Timestamp,
@@ -217,32 +178,19 @@ fn over(
     let Some(id) = heart.missing else {
         return Ok(());
     };
-    if let Some(incident) = incident(connection, id)? {
+    if let Some(incident) = incidents::load(connection, id)? {
         let mut alert = incident.alert;
         alert.status = Status::Resolved;
         alert.ends_at = Some(now);
         alert.annotations.insert("description".to_owned(), because.to_owned());
         intake::tell(connection, &alert, OWN_RECEIVER, "", std::slice::from_ref(chat), now)?;
     }
-    connection
-        .prepare_cached("UPDATE heartbeat SET missing = NULL WHERE fingerprint = ?1")?
-        .execute([&heart.fingerprint])?;
+    heartbeats::regain(connection, &heart.fingerprint)?;
     tracing::info!(because, "a heartbeat is missing no more");
     Ok(())
 }
 
-fn incident(connection: &Connection, id: IncidentId) -> Result<Option<Incident>, StoreError> {
-    let mut find =
-        connection.prepare_cached(&format!("SELECT {} FROM incident WHERE id = ?1", cards::INCIDENT_COLUMNS))?;
-    find.query_row([id.0], |row| Ok(cards::incident(row))).optional()?.transpose()
-}
-
-fn forget(connection: &Connection, heart: &Heart) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM heartbeat WHERE fingerprint = ?1")?.execute([&heart.fingerprint])?;
-    Ok(())
-}
-
-fn last_word(connection: &Connection, heart: &Heart, chat: &ChatName, now: Timestamp) -> Result<(), StoreError> {
+fn last_word(connection: &Connection, heart: &Heartbeat, chat: &ChatName, now: Timestamp) -> Result<(), StoreError> {
     let labels: Vec<String> = heart.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     let message = Message {
         title: "A heartbeat is not waited for any more".to_owned(),

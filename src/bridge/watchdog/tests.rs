@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::bridge::buttons::scripted::{self, alert, single};
 use crate::bridge::route::Matchers;
+use crate::bridge::store::moment;
 
 const START: f64 = 1_800_000_000.0;
 const DAY: f64 = 86_400.0;
