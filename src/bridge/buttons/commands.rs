@@ -6,15 +6,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use crate::bridge::alert::{Labels, Severity};
+use crate::bridge::alert::Severity;
 use crate::bridge::alertmanager::{Client, ListedSilence};
 use crate::bridge::card::Incident;
 use crate::bridge::config::{ChatId, ChatName, Config};
 use crate::bridge::metrics::table::Count;
 use crate::bridge::service::{ButtonState, Service};
-use crate::bridge::store::{StoreError, cards, moment};
+use crate::bridge::store::{StoreError, delivery, heartbeats, incidents, overview};
 use crate::bridge::telegram::{Destination, Keyboard, Outgoing, Text, User};
 use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
@@ -160,21 +160,11 @@ fn chats_at(connection: &Connection, config: &Config, at: Destination) -> Result
             ChatId::Number(number) => Some(*number),
             ChatId::File(file) => file.read().ok().and_then(|number| number.reveal().parse().ok()),
         };
-        let Some(mut number) = number else {
+        let Some(number) = number else {
             continue;
         };
-        // A group can become another one only a few times.
-        for _ in 0..8 {
-            let next = connection
-                .prepare_cached("SELECT new FROM migrated_chat WHERE old = ?1")?
-                .query_row([number], |row| row.get(0))
-                .optional()?;
-            match next {
-                Some(next) => number = next,
-                None => break,
-            }
-        }
-        if number == at.chat_id && chat.thread == at.thread.filter(|thread| *thread != 1) {
+        let is_here = delivery::follow(connection, number)? == at.chat_id;
+        if is_here && chat.thread == at.thread.filter(|thread| *thread != 1) {
             here.push(name.clone());
         }
     }
@@ -191,7 +181,7 @@ fn alerts(
     if here.is_empty() {
         return Ok(vec!["This chat is not configured; /whoami tells what to write.".to_owned()]);
     }
-    let mut firing = firing_in(connection, &here)?;
+    let mut firing = incidents::firing_in(connection, &here)?;
     // The worst first, and of those the newest.
     firing.sort_by(|one, other| {
         let newest = || other.alert.starts_at.seconds().total_cmp(&one.alert.starts_at.seconds());
@@ -201,26 +191,6 @@ fn alerts(
         return Ok(vec!["✅ Nothing fires here.".to_owned()]);
     }
     Ok(firing.iter().map(|incident| alert_line(incident, now)).collect())
-}
-
-/// What fires of that which is told in these chats.
-fn firing_in(connection: &Connection, chats: &[ChatName]) -> Result<Vec<Incident>, StoreError> {
-    let mut firing: Vec<Incident> = Vec::new();
-    let mut find = connection.prepare_cached(&format!(
-        "SELECT DISTINCT {} FROM card JOIN card_incident ON card = card.id JOIN incident ON incident.id = incident
-         WHERE chat = ?1 AND incident.status = 'firing'",
-        cards::INCIDENT_COLUMNS
-    ))?;
-    for chat in chats {
-        let mut rows = find.query([chat.as_str()])?;
-        while let Some(row) = rows.next()? {
-            let incident = cards::incident(row)?;
-            if !firing.iter().any(|other| other.id == incident.id) {
-                firing.push(incident);
-            }
-        }
-    }
-    Ok(firing)
 }
 
 fn alert_line(incident: &Incident, now: Timestamp) -> String {
@@ -262,7 +232,7 @@ async fn silences(
     let known = config.clone();
     let here = service.store.read(move |connection| {
         let here = chats_at(connection, &known, at)?;
-        Ok((firing_in(connection, &here)?, here))
+        Ok((incidents::firing_in(connection, &here)?, here))
     });
     let (firing, here) = here.await?;
     if here.is_empty() {
@@ -326,41 +296,25 @@ fn health(service: &Service) -> Vec<String> {
 
 fn status(connection: &Connection, config: &Config, now: Timestamp) -> Result<Vec<String>, StoreError> {
     let mut lines = Vec::new();
-    let (waiting, oldest): (i64, Option<i64>) =
-        connection.query_row("SELECT count(*), min(created) FROM card WHERE urgency IS NOT NULL", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    lines.push(match oldest {
+    lines.push(match overview::waiting(connection)? {
         None => "✅ Nothing is waiting.".to_owned(),
-        Some(oldest) => format!("⏳ {waiting} waiting, the oldest for {}.", shown(moment(oldest)?.age_at(now))),
+        Some((waiting, oldest)) => format!("⏳ {waiting} waiting, the oldest for {}.", shown(oldest.age_at(now))),
     });
-    let firing: i64 =
-        connection.query_row("SELECT count(*) FROM incident WHERE status = 'firing'", [], |row| row.get(0))?;
-    lines.push(format!("{firing} firing in all chats."));
-    let mut find =
-        connection.prepare_cached("SELECT labels, last, missing IS NOT NULL FROM heartbeat ORDER BY last")?;
-    let mut rows = find.query([])?;
-    while let Some(row) = rows.next()? {
-        let labels: Labels = serde_json::from_str(&row.get::<_, String>(0)?).unwrap_or_default();
-        let mark = if row.get::<_, bool>(2)? { "🔴" } else { "💓" };
-        let age = shown(moment(row.get(1)?)?.age_at(now));
-        lines.push(match labels.get("alertname") {
+    lines.push(format!("{} firing in all chats.", incidents::count_firing(connection)?));
+    let mut heartbeats = heartbeats::list(connection)?;
+    heartbeats.sort_by(|one, other| one.last.seconds().total_cmp(&other.last.seconds()));
+    for heartbeat in &heartbeats {
+        let mark = if heartbeat.missing.is_some() { "🔴" } else { "💓" };
+        let age = shown(heartbeat.last.age_at(now));
+        lines.push(match heartbeat.labels.get("alertname") {
             Some(name) => format!("{mark} {}: {age} ago", escaped(name)),
             // None was heard so far, and the moment is when the bridge began to listen for one.
             None => format!("{mark} No heartbeat in the {age} since the bridge listens for one."),
         });
     }
-    let mut find = connection.prepare_cached(
-        "SELECT name, unreachable_because, thread_gone FROM chat
-         WHERE unreachable_because IS NOT NULL OR thread_gone IS NOT NULL ORDER BY name",
-    )?;
-    let mut rows = find.query([])?;
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        if config.chats.contains_key(&ChatName::from(name.as_str())) {
-            let because: Option<String> = row.get(1)?;
-            let because = because.map_or_else(|| row.get(2), Ok)?;
-            lines.push(format!("⚠️ {}: {}", escaped(&name), escaped(&because)));
+    for (name, because) in overview::troubles(connection)? {
+        if config.chats.contains_key(&name) {
+            lines.push(format!("⚠️ {}: {}", escaped(name.as_str()), escaped(&because)));
         }
     }
     Ok(lines)
