@@ -16,7 +16,8 @@ mod press;
 pub(super) mod scripted;
 mod token_guard;
 
-pub use offer::{bind, offer};
+pub use crate::bridge::store::buttons::bind;
+pub use offer::offer;
 pub use poll::run;
 
 /// The receiver of incidents that are the bridge's own: Alertmanager knows nothing of them, so they can not be silenced.

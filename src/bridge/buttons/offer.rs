@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 use super::OWN_RECEIVER;
 use crate::bridge::alert::Status;
-use crate::bridge::card::{Card, CardId, Content, Incident, Level};
+use crate::bridge::card::{Card, Content, Incident, Level};
 use crate::bridge::config::Config;
 use crate::bridge::service::ButtonState;
-use crate::bridge::store::{StoreError, milliseconds};
-use crate::bridge::telegram::{Button, Destination, Keyboard, MessageId};
+use crate::bridge::store::{StoreError, buttons};
+use crate::bridge::telegram::{Button, Keyboard};
 use crate::system::time::Timestamp;
 
 /// How long a button can be pressed. A card that is changed in the second half of that gets a new one.
@@ -161,42 +161,14 @@ pub fn offer(
 /// bound to it at once.
 fn nonce(connection: &Connection, card: &Card, action: Action, now: Timestamp) -> Result<String, StoreError> {
     let action = action.to_string();
-    let young = milliseconds(now) - LIFETIME.as_millis() as i64 / 2;
-    let there = connection
-        .prepare_cached(
-            "SELECT nonce FROM button WHERE card = ?1 AND action = ?2 AND used IS NULL AND created > ?3
-             ORDER BY created DESC LIMIT 1",
-        )?
-        .query_row(params![card.id.0, action, young], |row| row.get(0))
-        .optional()?;
-    if let Some(nonce) = there {
+    if let Some(nonce) = buttons::unused(connection, card.id, &action, LIFETIME / 2, now)? {
         return Ok(nonce);
     }
     let mut random = [0; 16];
     getrandom::fill(&mut random)
         .map_err(|error| StoreError::Damaged(format!("there are no random numbers: {error}")))?;
     let nonce = URL_SAFE_NO_PAD.encode(random);
-    let message = card.parts.first();
-    connection
-        .prepare_cached(
-            "INSERT INTO button (nonce, card, action, chat_id, message, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            nonce,
-            card.id.0,
-            action,
-            message.map(|part| part.at.chat_id),
-            message.map(|part| part.message.0),
-            milliseconds(now)
-        ])?;
+    let at = card.parts.first().map(|part| (part.at, part.message));
+    buttons::create(connection, &nonce, card.id, &action, at, now)?;
     Ok(nonce)
-}
-
-/// Binds a card's buttons to the message that they are below. Called in the transaction that notes that it was sent, and
-/// again when another message has taken its place.
-pub fn bind(connection: &Connection, card: CardId, at: Destination, message: MessageId) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE button SET chat_id = ?2, message = ?3 WHERE card = ?1 AND used IS NULL")?
-        .execute(params![card.0, at.chat_id, message.0])?;
-    Ok(())
 }

@@ -6,12 +6,14 @@
 //! * [`incidents`]: what fires; [`intake`]: what an accepted notification changes.
 //! * [`notices`]: what the bridge itself has to say, and refused requests.
 //! * [`sweeps`]: what time alone changes, and what is deleted.
+//! * [`buttons`]: what can be pressed.
 //! * [`heartbeats`]: when each was last heard.
 //! * [`overview`]: how things stand, counted; [`queue`]: what waits, card by card.
 //! * [`outside`]: what other processes commit.
 //!
 //! Whoever is waiting for work to do subscribes to [`Store::commits`]. What the rows mean is in `schema.sql`.
 
+pub mod buttons;
 pub mod cards;
 pub mod delivery;
 pub mod heartbeats;
