@@ -6,18 +6,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::OWN_RECEIVER;
 use super::offer::{Action, LIFETIME, MOST_SILENCES, can_be_silenced, firing, is_silenced, shown};
 use crate::bridge::alert::Alert;
 use crate::bridge::alertmanager::{AlertmanagerError, Client, ListedSilence, NewSilence};
-use crate::bridge::card::{Card, CardId, Content, IncidentId};
+use crate::bridge::card::{Card, CardId, Content, IncidentId, Silence};
 use crate::bridge::config::Config;
 use crate::bridge::metrics::table::Count;
 use crate::bridge::service::Service;
-use crate::bridge::store::{StoreError, cards, milliseconds, moment};
+use crate::bridge::store::presses::{self, Pressed};
+use crate::bridge::store::{StoreError, buttons, cards};
 use crate::bridge::telegram::{Destination, MessageId, User};
 use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
@@ -122,35 +123,27 @@ fn judge(connection: &Connection, config: &Config, press: &Press, now: Timestamp
     let Some(users) = users.filter(|users| users.contains_key(&press.from.id)) else {
         return refused(None, Refusal::Foreign(press.from.id));
     };
-    let found = connection
-        .prepare_cached("SELECT card, action, chat_id, message, created, used, used_by FROM button WHERE nonce = ?1")?
-        .query_row([&press.data], |row| {
-            let bound = row.get::<_, Option<i64>>(2)?.zip(row.get::<_, Option<i64>>(3)?);
-            let used = row.get::<_, Option<i64>>(5)?.map(|_| row.get::<_, Option<i64>>(6)).transpose()?;
-            Ok((CardId(row.get(0)?), row.get::<_, String>(1)?, bound, row.get::<_, i64>(4)?, used))
-        })
-        .optional()?;
-    let Some((card, action, bound, created, used)) = found else {
+    let Some(button) = buttons::find(connection, &press.data)? else {
         return refused(None, Refusal::Unknown);
     };
-    let Some(action) = Action::parse(&action) else {
+    let Some(action) = Action::parse(&button.action) else {
         return refused(None, Refusal::Unknown);
     };
-    let pressed = press.at.map(|(at, message)| (at.chat_id, message.0));
-    if bound.is_none() {
+    let pressed = press.at.map(|(at, message)| (at.chat_id, message));
+    if button.bound.is_none() {
         return refused(Some(action), Refusal::TooEarly);
     }
-    if pressed != bound {
+    if pressed != button.bound {
         return refused(Some(action), Refusal::Elsewhere);
     }
-    if let Some(by) = used {
+    if let Some(by) = button.used {
         let name = by.and_then(|by| users.get(&by).cloned()).unwrap_or_else(|| "somebody".to_owned());
         return refused(Some(action), Refusal::Used(name));
     }
-    if moment(created)?.age_at(now) > LIFETIME {
+    if button.created.age_at(now) > LIFETIME {
         return refused(Some(action), Refusal::Expired);
     }
-    let Some(card) = cards::load(connection, card)? else {
+    let Some(card) = cards::load(connection, button.card)? else {
         return refused(Some(action), Refusal::Unknown);
     };
     let verdict = job(config, &card, action, now).map(|job| (card.id, job));
@@ -241,14 +234,9 @@ async fn act(service: &Service, press: &Press) -> Result<Answer, StoreError> {
                 (Ok((_, Job::Acknowledge(incidents))), action) => {
                     let by = name(&judging.config, &asked);
                     for incident in incidents {
-                        connection
-                            .prepare_cached(
-                                "UPDATE incident SET acknowledged_by = ?2, acknowledged_at = ?3 WHERE id = ?1",
-                            )?
-                            .execute(params![incident.0, by, milliseconds(now)])?;
-                        cards::touch_incident(connection, *incident)?;
+                        presses::acknowledge(connection, *incident, &by, now)?;
                     }
-                    use_up(connection, &asked, now)?;
+                    buttons::use_up(connection, &asked.data, asked.from.id, now)?;
                     note(connection, &asked, &judging.config, action, "done", now)?;
                 }
                 _ => {}
@@ -343,13 +331,8 @@ async fn silence(
     let written = written(service, config, press, Action::Silence(length), problem.clone(), {
         let made = made.clone();
         move |connection| {
-            for (incident, (id, until)) in &made {
-                connection
-                    .prepare_cached(
-                        "UPDATE incident SET silence_id = ?2, silenced_by = ?3, silenced_until = ?4 WHERE id = ?1",
-                    )?
-                    .execute(params![incident, id, by, milliseconds(*until)])?;
-                cards::touch_incident(connection, IncidentId(*incident))?;
+            for (incident, (id, until)) in made {
+                presses::silence(connection, IncidentId(incident), &Silence { id, by: by.clone(), until })?;
             }
             Ok(())
         }
@@ -403,13 +386,7 @@ async fn undo(
     let done = ended.len();
     written(service, config, press, Action::Undo, problem.clone(), move |connection| {
         for (incident, id) in &ended {
-            connection
-                .prepare_cached(
-                    // The id stays until it is known that the alert has not ended meanwhile.
-                    "UPDATE incident SET silenced_by = NULL, silenced_until = NULL WHERE id = ?1 AND silence_id = ?2",
-                )?
-                .execute(params![incident.0, id])?;
-            cards::touch_incident(connection, *incident)?;
+            presses::end_silence(connection, *incident, id)?;
         }
         Ok(())
     })
@@ -439,7 +416,7 @@ async fn written(
             work(connection)?;
             let outcome = match problem {
                 None => {
-                    use_up(connection, &press, now)?;
+                    buttons::use_up(connection, &press.data, press.from.id, now)?;
                     "done".to_owned()
                 }
                 Some(problem) => format!("failed: {problem}"),
@@ -454,15 +431,6 @@ fn client(config: &Config) -> Result<Client, String> {
     Client::new(settings).map_err(|error| display_chain(&error))
 }
 
-fn use_up(connection: &Connection, press: &Press, now: Timestamp) -> Result<(), StoreError> {
-    connection.prepare_cached("UPDATE button SET used = ?2, used_by = ?3 WHERE nonce = ?1")?.execute(params![
-        press.data,
-        milliseconds(now),
-        press.from.id
-    ])?;
-    Ok(())
-}
-
 /// Keeps who has pressed what, and what came of it.
 fn note(
     connection: &Connection,
@@ -472,21 +440,10 @@ fn note(
     outcome: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO press (at, user_id, user_name, chat_id, message, action, outcome)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            milliseconds(now),
-            press.from.id,
-            name(config, press),
-            press.at.map(|(at, _)| at.chat_id),
-            press.at.map(|(_, message)| message.0),
-            action.map_or_else(|| "unknown".to_owned(), |action| action.to_string()),
-            outcome,
-        ])?;
-    Ok(())
+    let name = name(config, press);
+    let action = action.map_or_else(|| "unknown".to_owned(), |action| action.to_string());
+    let pressed = Pressed { user: press.from.id, name: &name, at: press.at, action: &action, outcome };
+    presses::note(connection, &pressed, now)
 }
 
 /// What people call who has pressed; strangers by what they call themselves.

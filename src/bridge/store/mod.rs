@@ -6,7 +6,7 @@
 //! * [`incidents`]: what fires; [`intake`]: what an accepted notification changes.
 //! * [`notices`]: what the bridge itself has to say, and refused requests.
 //! * [`sweeps`]: what time alone changes, and what is deleted.
-//! * [`buttons`]: what can be pressed.
+//! * [`buttons`]: what can be pressed; [`presses`]: what was, and what that has changed.
 //! * [`heartbeats`]: when each was last heard.
 //! * [`overview`]: how things stand, counted; [`queue`]: what waits, card by card.
 //! * [`outside`]: what other processes commit.
@@ -23,6 +23,7 @@ pub mod notices;
 pub mod outside;
 pub mod overview;
 pub mod pauses;
+pub mod presses;
 pub mod queue;
 pub mod suppressed;
 pub mod sweeps;
