@@ -21,7 +21,7 @@ use super::auth;
 use super::reload::{Problem, Reloader};
 use super::service::Service;
 use super::store::overview::{self, Overview};
-use super::store::{StoreError, milliseconds};
+use super::store::{StoreError, facts, milliseconds};
 use super::tasks::TasksDown;
 use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
@@ -103,16 +103,8 @@ impl Readiness {
         if let Err(error) = self.service.store.check_place() {
             return Some(display_chain(&error));
         }
-        let now = milliseconds(Timestamp::now()).to_string();
-        let write = self.service.store.write(move |connection| {
-            connection
-                .prepare_cached(
-                    "INSERT INTO fact (name, value) VALUES ('last_commit_tried', ?1)
-                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                )?
-                .execute([now])?;
-            Ok(())
-        });
+        let now = milliseconds(Timestamp::now());
+        let write = self.service.store.write(move |connection| facts::keep(connection, "last_commit_tried", now));
         let problem = match tokio::time::timeout(COMMIT_PATIENCE, write).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(display_chain(&error)),

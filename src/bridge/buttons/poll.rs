@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 use super::commands::{self, Asked, Strangers};
 use super::press::{self, Press};
@@ -17,7 +17,7 @@ use super::token_guard;
 use crate::bridge::metrics::table::Count;
 use crate::bridge::reload::InForce;
 use crate::bridge::service::{ButtonState, Service, Stop};
-use crate::bridge::store::StoreError;
+use crate::bridge::store::{StoreError, facts};
 use crate::bridge::telegram::{Event, Failure, Myself, Outgoing, Update};
 use crate::error_chain::display_chain;
 
@@ -342,18 +342,11 @@ fn fact(bot: i64) -> String {
 }
 
 fn read_to(connection: &Connection, bot: i64) -> Result<i64, StoreError> {
-    let value: Option<String> =
-        connection.query_row("SELECT value FROM fact WHERE name = ?1", [fact(bot)], |row| row.get(0)).optional()?;
-    Ok(value.and_then(|value| value.parse().ok()).unwrap_or(0))
+    Ok(facts::read(connection, &fact(bot))?.unwrap_or(0))
 }
 
 fn note_read_to(connection: &Connection, bot: i64, next: i64) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO fact (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
-        )?
-        .execute(params![fact(bot), next.to_string()])?;
-    Ok(())
+    facts::keep(connection, &fact(bot), next)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! * [`buttons`]: what can be pressed; [`presses`]: what was, and what that has changed.
 //! * [`heartbeats`]: when each was last heard.
 //! * [`overview`]: how things stand, counted; [`queue`]: what waits, card by card.
+//! * [`facts`]: single numbers that need no table; [`pauses`]: those that say until when a chat is left alone.
 //! * [`outside`]: what other processes commit.
 //!
 //! Whoever is waiting for work to do subscribes to [`Store::commits`]. What the rows mean is in `schema.sql`.
@@ -16,6 +17,7 @@
 pub mod buttons;
 pub mod cards;
 pub mod delivery;
+pub mod facts;
 pub mod heartbeats;
 pub mod incidents;
 pub mod intake;

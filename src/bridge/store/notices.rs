@@ -1,8 +1,8 @@
 //! What the bridge itself has to say to those who look after it, and the requests that it has refused.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::{StoreError, cards, milliseconds};
+use super::{StoreError, cards, facts, milliseconds};
 use crate::bridge::card::{Content, Message};
 use crate::bridge::config::ChatName;
 use crate::system::time::Timestamp;
@@ -26,16 +26,13 @@ pub fn tell_once(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let name = format!("notice:{reason}");
-    let find = "SELECT CAST(value AS INTEGER) FROM fact WHERE name = ?1";
-    let last: Option<i64> = connection.prepare_cached(find)?.query_row([&name], |row| row.get(0)).optional()?;
+    let last = facts::read(connection, &name)?;
     let now_milliseconds = milliseconds(now);
     // One that lies ahead is from before the clock was set back.
     if last.is_some_and(|last| last <= now_milliseconds && now_milliseconds - last < QUIET) {
         return Ok(false);
     }
-    connection
-        .prepare_cached("INSERT INTO fact (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")?
-        .execute(params![name, now_milliseconds.to_string()])?;
+    facts::keep(connection, &name, now_milliseconds)?;
     cards::create_with(connection, chat, &Content::Message(message), None, now)?;
     Ok(true)
 }

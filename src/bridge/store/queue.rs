@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, cards, moment, pauses};
+use super::{StoreError, cards, facts, moment, pauses};
 use crate::bridge::card::{Card, CardId, Content, Incident, Member, Step, next_step};
 use crate::bridge::config::ChatName;
 use crate::system::time::Timestamp;
@@ -95,11 +95,7 @@ pub fn retry(connection: &Connection, which: &Which) -> Result<usize, StoreError
         pauses::end(connection, &chat)?;
     }
     // Lanes forget what they wait for after failures when this grows.
-    connection.execute(
-        "INSERT INTO fact (name, value) VALUES (?1, '1')
-         ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-        [RETRIES],
-    )?;
+    facts::keep(connection, RETRIES, retries(connection)?.saturating_add(1))?;
     match which {
         Which::All => {
             connection.execute(CHATS_AT_ONCE, [])?;
@@ -121,8 +117,7 @@ pub fn retry(connection: &Connection, which: &Which) -> Result<usize, StoreError
 
 /// How often it was asked for [`retry`].
 pub fn retries(connection: &Connection) -> Result<i64, StoreError> {
-    let find = "SELECT CAST(value AS INTEGER) FROM fact WHERE name = ?1";
-    Ok(connection.prepare_cached(find)?.query_row([RETRIES], |row| row.get(0)).optional()?.unwrap_or(0))
+    Ok(facts::read(connection, RETRIES)?.unwrap_or(0))
 }
 
 /// Takes a card out of the queue: one that is not in its chat yet is forgotten, and of one that is there nothing more is
