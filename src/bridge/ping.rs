@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::config::{Config, Ping};
 use super::metrics::table::Count;
 use super::secret::SecretError;
 use super::service::{Service, Stop};
-use super::store::{StoreError, milliseconds};
+use super::store::{StoreError, facts, milliseconds};
 use super::watchdog;
 use crate::error_chain::display_chain;
 use crate::system::time::Timestamp;
@@ -99,12 +99,7 @@ async fn withheld(service: &Service, config: &Config) -> Option<String> {
 
 /// A write, which shows that the store can be written to.
 fn note(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO fact (name, value) VALUES ('last ping', ?1) ON CONFLICT DO UPDATE SET value = excluded.value",
-        )?
-        .execute(params![milliseconds(now).to_string()])?;
-    Ok(())
+    facts::keep(connection, "last ping", milliseconds(now))
 }
 
 async fn ask(client: &reqwest::Client, ping: &Ping) -> Result<(), PingError> {
