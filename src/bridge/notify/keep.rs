@@ -1,11 +1,11 @@
 //! Notes in the store: a message that is there once, and a progress that is one message until it has ended.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 use super::request::{MOST_STEPS, Refusal, Step, Update};
 use crate::bridge::card::{CardId, Content, Message, Progress, ProgressStep, StepState};
 use crate::bridge::config::ChatName;
-use crate::bridge::store::{StoreError, cards};
+use crate::bridge::store::{StoreError, cards, notes};
 use crate::system::time::Timestamp;
 
 /// Why a note is not kept.
@@ -35,17 +35,12 @@ pub(super) fn message(
     let content = Content::Message(message);
     let there = match &key {
         None => None,
-        Some(key) => connection
-            .prepare_cached(
-                "SELECT id FROM card WHERE key = ?2 AND (chat = ?1 OR diverted_from = ?1) ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row(params![chat.as_str(), key], |row| row.get(0).map(CardId))
-            .optional()?,
+        Some(key) => notes::find(connection, chat, key)?,
     };
     match there {
         None => Ok(cards::create_with(connection, chat, &content, key.as_deref(), now)?),
         Some(card) => {
-            replace(connection, card, &content)?;
+            notes::replace(connection, card, &content)?;
             Ok(card)
         }
     }
@@ -61,15 +56,7 @@ pub(super) fn progress(
 ) -> Result<CardId, KeepError> {
     // An id has no line break in it, so that one id is never the beginning of another one's key.
     let key = |count: u64| format!("progress {}\n{count}", update.id);
-    let last = connection
-        .prepare_cached(
-            "SELECT id, key FROM card WHERE kind = 'progress' AND (chat = ?1 OR diverted_from = ?1)
-                 AND substr(key, 1, length(?2)) = ?2 ORDER BY id DESC LIMIT 1",
-        )?
-        .query_row(params![chat.as_str(), format!("progress {}\n", update.id)], |row| {
-            Ok((CardId(row.get(0)?), row.get::<_, String>(1)?))
-        })
-        .optional()?;
+    let last = notes::last_progress(connection, chat, &format!("progress {}\n", update.id))?;
     let mut count = 0;
     if let Some((card, last_key)) = last {
         count = last_key.rsplit('\n').next().and_then(|count| count.parse().ok()).unwrap_or(0);
@@ -81,7 +68,7 @@ pub(super) fn progress(
         // Who posts an end again has not heard that it was accepted.
         let is_repeat = has_ended && update.outcome.is_some() && (update.steps.is_empty() || after == before);
         if !update.is_start && (!has_ended || is_repeat) {
-            replace(connection, card, &Content::Progress(after))?;
+            notes::replace(connection, card, &Content::Progress(after))?;
             return Ok(card);
         }
         if !has_ended {
@@ -92,7 +79,7 @@ pub(super) fn progress(
                 outcome: Some(StepState::Failed),
                 ..update.clone()
             };
-            replace(connection, card, &Content::Progress(applied(before, &broken_off, now)?))?;
+            notes::replace(connection, card, &Content::Progress(applied(before, &broken_off, now)?))?;
         }
     }
     let begun = Progress {
@@ -150,18 +137,4 @@ fn applied(mut progress: Progress, update: &Update, now: Timestamp) -> Result<Pr
         progress.outcome = Some(outcome);
     }
     Ok(progress)
-}
-
-/// Gives a card other content, where it is another one.
-fn replace(connection: &Connection, card: CardId, content: &Content) -> Result<(), StoreError> {
-    let json = match content {
-        Content::Message(message) => serde_json::to_string(message),
-        Content::Progress(progress) => serde_json::to_string(progress),
-        Content::Incidents(_) => return Ok(()),
-    };
-    let json = json.map_err(|error| StoreError::Damaged(error.to_string()))?;
-    let changed = connection
-        .prepare_cached("UPDATE card SET content = ?2 WHERE id = ?1 AND content IS NOT ?2")?
-        .execute(params![card.0, json])?;
-    if changed > 0 { cards::touch(connection, card) } else { Ok(()) }
 }

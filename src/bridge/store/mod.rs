@@ -4,6 +4,7 @@
 //!   before anybody is told of it (WAL, `synchronous = FULL`).
 //! * [`cards`]: cards, their incidents and messages; [`delivery`]: what has come of bringing them to chats.
 //! * [`incidents`]: what fires; [`intake`]: what an accepted notification changes.
+//! * [`notes`]: what scripts have put into a chat.
 //! * [`notices`]: what the bridge itself has to say, and refused requests.
 //! * [`sweeps`]: what time alone changes, and what is deleted.
 //! * [`buttons`]: what can be pressed; [`presses`]: what was, and what that has changed.
@@ -21,6 +22,7 @@ pub mod facts;
 pub mod heartbeats;
 pub mod incidents;
 pub mod intake;
+pub mod notes;
 pub mod notices;
 pub mod outside;
 pub mod overview;
