@@ -209,11 +209,11 @@ fn members(connection: &Connection, card: CardId) -> Result<Vec<Member>, StoreEr
 }
 
 /// The columns that [`incident`] reads.
-pub const INCIDENT_COLUMNS: &str = "incident.id, alert, status, ends_at, receiver, external_url, first_received, \
+pub(super) const INCIDENT_COLUMNS: &str = "incident.id, alert, status, ends_at, receiver, external_url, first_received, \
      acknowledged_by, acknowledged_at, silence_id, silenced_by, silenced_until";
 
 /// An incident out of a row with [`INCIDENT_COLUMNS`].
-pub fn incident(row: &Row<'_>) -> Result<Incident, StoreError> {
+pub(super) fn incident(row: &Row<'_>) -> Result<Incident, StoreError> {
     let mut alert: crate::bridge::alert::Alert =
         serde_json::from_str(&row.get::<_, String>("alert")?).map_err(damaged)?;
     alert.status = if row.get::<_, String>("status")? == "firing" { Status::Firing } else { Status::Resolved };
