@@ -20,15 +20,13 @@ pub const INSTANCE: &str = "instance";
 pub struct Notification {
     /// The receiver in Alertmanager's configuration.
     pub receiver: String,
-    /// What the group is known by; not unique among routes.
+    /// What the group is known by; not unique among routes, so that it is only shown.
     pub group_key: String,
     /// The labels that Alertmanager's route has given (0.34 and newer).
     pub route_labels: Labels,
-    /// The labels that the group was made by.
-    pub group_labels: Labels,
     /// Where Alertmanager itself is reached, for people; each of a cluster says its own.
     pub external_url: String,
-    /// Why it was sent (0.32 and newer).
+    /// Why it was sent (0.32 and newer); only shown.
     pub reason: Option<String>,
     /// How many alerts `max_alerts` has cut off.
     pub truncated_alerts: u64,

@@ -199,6 +199,13 @@ async fn read(body: Bytes, sender: String, in_force: Arc<InForce>, now: Timestam
     let is_large = body.len() > LARGE_BODY;
     let read = move || {
         let notification: Notification = webhook::read(&body, &sender, now)?;
+        tracing::debug!(
+            receiver = notification.receiver,
+            group = notification.group_key,
+            reason = notification.reason,
+            alerts = notification.alerts.len(),
+            "a notification has come"
+        );
         Ok(Arrival::of(&in_force.config, notification))
     };
     // It has panicked; another time would not be better.

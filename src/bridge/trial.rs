@@ -55,7 +55,6 @@ pub fn notification(now: Timestamp) -> Notification {
         receiver: "hermes".to_owned(),
         group_key: "{}:{alertname=\"Sample\"}".to_owned(),
         route_labels: Labels::new(),
-        group_labels: labels(&[("alertname", "Sample")]),
         external_url: "http://alertmanager.example:9093".to_owned(),
         reason: None,
         truncated_alerts: 0,

@@ -160,7 +160,6 @@ fn notification() -> Notification {
         receiver: String::new(),
         group_key: String::new(),
         route_labels: Labels::new(),
-        group_labels: Labels::new(),
         external_url: String::new(),
         reason: None,
         truncated_alerts: 0,

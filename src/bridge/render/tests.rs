@@ -123,7 +123,6 @@ pub(super) fn card_of(alerts: &[Alert]) -> Card {
         receiver: "telegram".to_owned(),
         group_key: "{}".to_owned(),
         route_labels: Labels::new(),
-        group_labels: Labels::new(),
         external_url: "http://box:9093".to_owned(),
         reason: None,
         truncated_alerts: 0,

@@ -15,7 +15,6 @@ pub(super) struct Payload {
     pub(super) receiver: Option<String>,
     pub(super) group_key: Option<String>,
     pub(super) route_labels: Option<Names>,
-    pub(super) group_labels: Option<Names>,
     #[serde(rename = "externalURL")]
     pub(super) external_url: Option<String>,
     #[serde(rename = "notification_reason")]

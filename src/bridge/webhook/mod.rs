@@ -35,7 +35,6 @@ pub fn read(body: &[u8], sender: &str, now: Timestamp) -> Result<Notification, R
         receiver: payload.receiver.unwrap_or_default(),
         group_key: payload.group_key.unwrap_or_default(),
         route_labels: payload.route_labels.unwrap_or_default().into(),
-        group_labels: payload.group_labels.unwrap_or_default().into(),
         external_url: payload.external_url.unwrap_or_default(),
         reason: payload.notification_reason.filter(|reason| !reason.is_empty()),
         truncated_alerts: payload.truncated_alerts.and_then(|number| number.as_u64()).unwrap_or(0),

@@ -51,7 +51,6 @@ fn what_newer_versions_say_is_read_and_what_nobody_knows_is_ignored() {
     let notification = read_text(text).unwrap();
     assert_eq!(notification.reason.as_deref(), Some("new alerts added"));
     assert_eq!(notification.route_labels.get("telegram").map(String::as_str), Some("uma"));
-    assert_eq!(notification.group_labels.get("a").map(String::as_str), Some("b"));
     assert_eq!(notification.receiver, "hook");
 }
 

@@ -62,7 +62,6 @@ impl Bridge {
             receiver: receiver.to_owned(),
             group_key: "{}".to_owned(),
             route_labels: Labels::new(),
-            group_labels: Labels::new(),
             external_url: external_url.to_owned(),
             reason: None,
             truncated_alerts: 0,
