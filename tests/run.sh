@@ -52,7 +52,7 @@ step "licences, sources and duplicates of dependencies"
 command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
 cargo deny --locked check bans licenses sources
 
-install_missing python3=python3 git=git chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2
+install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \

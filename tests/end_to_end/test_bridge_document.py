@@ -95,12 +95,15 @@ def test_scripts_tell_as_it_is_written(bridge_binary: Path, folder: Path) -> Non
         "chats: {root: {}, uma: {}}\nroutes: [{match: 'instance = \"bheem\"', chat: uma}]\ndefault_chat: root\n"
     )
     with serving_bridge(bridge_binary, file) as bridge:
-        lines = replaced(
-            written("sh", "notify() {"),
-            ("127.0.0.1:10120", f"127.0.0.1:{bridge.port}"),
-            ("/etc/hermes-alert-bridge/webhook.token", webhook),
-        )
-        subprocess.run(["bash", "-ec", lines], check=True)
-        printed = printed_with(bridge, "✅ Nightly")
-        assert "→ uma: silent #" in printed and "812 MiB" in printed
+        here = (":10120", f":{bridge.port}")
+        header = ("/etc/hermes-alert-bridge/notify.header", folder / "notify.header")
+        secret_and_text = replaced(written("sh", "umask 077\nprintf 'Authorization"), here, header)
+        json = replaced(written("sh", '"title": "Upgrade"'), here, header)
+        # What a backup does between its steps is left out in the document.
+        backup = replaced(written("bash", "progress()"), here, header, ("\n...\n", "\n"))
+        for lines in (secret_and_text, json, backup):
+            subprocess.run(["bash", "-ec", lines], check=True, cwd=folder)
+        printed = printed_with(bridge, "✅ vijay · Nightly backup")
+        for told in ("Disk replaced on vijay.", "🟡 Upgrade", "Hermes goes to 0.20", "12 GB"):
+            assert told in printed, printed
         assert ask(bridge.port, "POST", "/notify?chat=root")[0] == 401
