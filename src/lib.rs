@@ -10,6 +10,7 @@
 //! * [`web`]: what any HTTP server here needs: listening, shutting down.
 //! * [`config_file`], [`command_line`], [`logging`], [`error_chain`]: what all programs do alike: reading configuration
 //!   files and flags, logging, telling an error.
+//! * [`severity`]: how bad something is, in the words of findings and alerts.
 //!
 //! Each program is a feature, `exporter` and `bridge`, and builds without what only the other one needs.
 
@@ -21,5 +22,6 @@ pub mod error_chain;
 #[cfg(feature = "exporter")]
 pub mod exporter;
 mod logging;
+pub mod severity;
 pub mod system;
 pub mod web;

@@ -3,10 +3,10 @@
 //! These are the types that everything else goes by. How they are read from a request is [`super::webhook`]'s matter.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::severity::Severity;
 use crate::system::time::Timestamp;
 
 /// Names with values: the labels or annotations of an alert.
@@ -90,44 +90,15 @@ impl Status {
     }
 }
 
-/// How bad something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// To be looked at; also what has no severity, or one that nobody knows.
-    Warning,
-    /// To be looked at now.
-    Critical,
-}
-
 impl Severity {
-    /// All of them, the mildest first.
-    pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
-
-    /// As it stands in labels and configurations.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        }
-    }
-
-    /// What a label means by it: the words that rules in the field use.
+    /// What a label of an alert means by it: the words that rules in the field use. No severity, or one that nobody knows,
+    /// is a warning.
     pub fn of_label(value: &str) -> Severity {
         match value.to_ascii_lowercase().as_str() {
             "critical" | "crit" | "page" | "error" | "emergency" | "fatal" | "disaster" | "high" => Severity::Critical,
             "info" | "none" | "notice" | "information" | "informational" | "debug" | "low" => Severity::Info,
             _ => Severity::Warning,
         }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 

@@ -31,36 +31,11 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::severity::Severity;
 pub use code::Code;
 
 use super::snapshot::{CollectorRun, Fleet, Label, Reason, Snapshot, Source};
 use crate::system::time::Timestamp;
-
-/// How bad something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Somebody may want to know.
-    Info,
-    /// Somebody has to see to it, within a day or so.
-    Warning,
-    /// Somebody has to see to it now.
-    Critical,
-}
-
-impl Severity {
-    /// Every severity, the least first.
-    pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
-
-    /// The word used in labels and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        }
-    }
-}
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
