@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use prometheus_client::registry::Registry;
+
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -48,6 +50,22 @@ impl Format {
             }
         }
         if openmetrics > text { Format::OpenMetrics } else { Format::Text }
+    }
+}
+
+/// What is registered, in a format; `size` is about how many bytes that will be.
+pub fn encode(registry: &Registry, format: Format, size: usize) -> Result<String, fmt::Error> {
+    match format {
+        Format::OpenMetrics => {
+            let mut text = String::with_capacity(size);
+            prometheus_client::encoding::text::encode(&mut text, registry)?;
+            Ok(text)
+        }
+        Format::Text => {
+            let mut writer = TextWriter::with_capacity(size);
+            prometheus_client::encoding::text::encode(&mut writer, registry)?;
+            Ok(writer.into_text())
+        }
     }
 }
 

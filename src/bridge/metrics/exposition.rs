@@ -19,7 +19,10 @@ use crate::bridge::service::{ButtonState, Health};
 use crate::bridge::store::overview::{ChatOverview, Heartbeat, Overview};
 use crate::system::processes::Usage;
 use crate::system::time::Timestamp;
-use crate::web::metrics_text::{Format, TextWriter};
+use crate::web::metrics_text::{self, Format};
+
+/// About how many bytes the exposition of a bridge with a few chats has.
+const TYPICAL_SIZE: usize = 16 * 1024;
 
 /// What an exposition is made from, besides what was counted.
 #[derive(Debug)]
@@ -63,18 +66,7 @@ impl Exposition {
     pub fn encode(self, format: Format) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
-        match format {
-            Format::OpenMetrics => {
-                let mut text = String::new();
-                prometheus_client::encoding::text::encode(&mut text, &registry)?;
-                Ok(text)
-            }
-            Format::Text => {
-                let mut writer = TextWriter::default();
-                prometheus_client::encoding::text::encode(&mut writer, &registry)?;
-                Ok(writer.into_text())
-            }
-        }
+        metrics_text::encode(&registry, format, TYPICAL_SIZE)
     }
 
     fn put(&mut self, state: State, labels: &[&str], value: f64) {

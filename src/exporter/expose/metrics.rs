@@ -19,7 +19,7 @@ use super::findings;
 use crate::exporter::findings::FleetFindings;
 use crate::exporter::snapshot::Fleet;
 use crate::exporter::snapshot::activity::{TURN_BUCKETS, TurnDurations};
-use crate::web::metrics_text::{Format, TextWriter};
+use crate::web::metrics_text::{self, Format};
 
 /// Of what everything was looked at, so that it can be said what is wrong with it. Where a part was asked for, a part of
 /// what is wrong would be found, and things that only follow from the rest.
@@ -77,18 +77,7 @@ impl Exposition {
         registry.register_collector(Box::new(JudgedExposition { exposition: self.clone(), findings }));
         // About 160 series of 100 bytes per home.
         let size = self.fleet.instances.len() * 18 * 1024 + 8 * 1024;
-        match format {
-            Format::OpenMetrics => {
-                let mut text = String::with_capacity(size);
-                prometheus_client::encoding::text::encode(&mut text, &registry)?;
-                Ok(text)
-            }
-            Format::Text => {
-                let mut writer = TextWriter::with_capacity(size);
-                prometheus_client::encoding::text::encode(&mut writer, &registry)?;
-                Ok(writer.into_text())
-            }
-        }
+        metrics_text::encode(&registry, format, size)
     }
 }
 
