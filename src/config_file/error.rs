@@ -76,3 +76,13 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, word)| word.to_owned())
 }
+
+/// What a name that there is not could have been meant as: the nearest one, or all of them.
+pub(crate) fn instead<'a>(nearest: Option<&str>, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest:?}?"),
+        None if known.is_empty() => "there is none at all".to_owned(),
+        None => format!("there are: {}", known.join(", ")),
+    }
+}

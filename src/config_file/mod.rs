@@ -18,7 +18,7 @@ pub(crate) use check::Check;
 #[cfg(feature = "exporter")]
 pub(crate) use check::LONGEST_NAME;
 pub use error::ConfigError;
-pub(crate) use error::nearest;
+pub(crate) use error::{instead, nearest};
 
 /// A duration as people write it: `90s`, `5m`, `1h 30m`.
 #[derive(Debug, Clone, Copy)]

@@ -23,7 +23,7 @@ use super::store::StoreError;
 use super::telegram::Failure;
 use super::telegram::bot::BotError;
 use crate::command_line::{self, EXIT_USAGE};
-use crate::config_file::nearest;
+use crate::config_file::{instead, nearest};
 use crate::error_chain::display_chain;
 use crate::logging;
 use crate::web::listen::ListenError;
@@ -45,7 +45,7 @@ pub enum CommandError {
     #[error(transparent)]
     Bot(#[from] BotError),
     /// A chat that there is not.
-    #[error("there is no chat called {name:?}; {}", instead(nearest.as_deref(), known))]
+    #[error("there is no chat called {name:?}; {}", instead(nearest.as_deref(), known.iter().map(String::as_str)))]
     NoSuchChat {
         /// The name as typed.
         name: String,
@@ -102,13 +102,6 @@ pub enum CommandError {
         #[source]
         source: std::io::Error,
     },
-}
-
-fn instead(nearest: Option<&str>, known: &[String]) -> String {
-    match nearest {
-        Some(nearest) => format!("did you mean {nearest:?}?"),
-        None => format!("there are: {}", known.join(", ")),
-    }
 }
 
 impl CommandError {

@@ -17,7 +17,7 @@ use super::{
 use crate::bridge::alert::Severity;
 use crate::bridge::route::{Matchers, Route, Target};
 use crate::bridge::secret::SecretFile;
-use crate::config_file::{Check, ConfigError, nearest};
+use crate::config_file::{Check, ConfigError, instead, nearest};
 
 const API_URL: &str = "https://api.telegram.org";
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -331,15 +331,10 @@ impl BridgeCheck<'_> {
         if chats.contains_key(&name) {
             return Ok(name);
         }
-        let known = || chats.keys().map(ChatName::as_str);
-        let instead = match nearest(typed, known()) {
-            Some(nearest) => format!("did you mean {nearest:?}?"),
-            None if chats.is_empty() => {
-                "there is none at all; write them as in chats: {root: {chat_id: -1001234567890}}".to_owned()
-            }
-            None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
-        };
-        Err(self.invalid(at, key, format!("there is no chat called {typed:?}; {instead}")))
+        let known = chats.keys().map(ChatName::as_str);
+        let instead = instead(nearest(typed, known.clone()).as_deref(), known);
+        let example = if chats.is_empty() { "; write them as in chats: {root: {chat_id: -1001234567890}}" } else { "" };
+        Err(self.invalid(at, key, format!("there is no chat called {typed:?}; {instead}{example}")))
     }
 
     fn matchers<'t>(

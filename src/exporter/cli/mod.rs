@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use super::config::ConfigError;
 use super::demo::DemoError;
 use crate::command_line::EXIT_USAGE;
-use crate::config_file::nearest;
+use crate::config_file::{instead, nearest};
 use crate::error_chain::display_chain;
 use crate::logging;
 use crate::web::listen::ListenError;
@@ -43,7 +43,7 @@ pub enum CommandError {
         path: String,
     },
     /// An instance that there is not.
-    #[error("there is no instance called {name:?}; {}", instead(nearest.as_deref(), known))]
+    #[error("there is no instance called {name:?}; {}", instead(nearest.as_deref(), known.iter().map(String::as_str)))]
     NoSuchInstance {
         /// The name as typed.
         name: String,
@@ -70,14 +70,6 @@ pub enum CommandError {
         #[source]
         source: std::io::Error,
     },
-}
-
-fn instead(nearest: Option<&str>, known: &[String]) -> String {
-    match nearest {
-        Some(nearest) => format!("did you mean {nearest:?}?"),
-        None if known.is_empty() => "there is none at all".to_owned(),
-        None => format!("there are: {}", known.join(", ")),
-    }
 }
 
 impl CommandError {
