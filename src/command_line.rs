@@ -1,11 +1,15 @@
 //! What the command lines of all programs here have in common: flags behind their command, printing, and exit codes.
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write;
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches};
+
+use crate::error_chain::display_chain;
 
 /// Bad usage or configuration (`EX_USAGE` of sysexits.h).
 pub(crate) const EXIT_USAGE: u8 = 64;
@@ -39,4 +43,16 @@ pub(crate) fn print(text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Prints what Clap has to say instead of running: help and version, or what is wrong with the command line.
+pub(crate) fn answer(said: &clap::Error) -> ExitCode {
+    // Nothing can be done about a terminal that has gone.
+    let _ = said.print();
+    if said.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Tells on standard error why a program has failed.
+pub(crate) fn tell(program: &str, error: &dyn Error) {
+    let _ = writeln!(std::io::stderr(), "{program}: {}", display_chain(error));
 }

@@ -14,7 +14,6 @@ mod run;
 mod send_test;
 mod table;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,7 +23,6 @@ use super::telegram::Failure;
 use super::telegram::bot::BotError;
 use crate::command_line::{self, EXIT_USAGE};
 use crate::config_file::{instead, nearest};
-use crate::error_chain::display_chain;
 use crate::logging;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
@@ -121,18 +119,13 @@ impl CommandError {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let is_answer = !error.use_stderr();
-            // Nothing can be done about a terminal that has gone.
-            let _ = error.print();
-            return if is_answer { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
-        }
+        Err(said) => return command_line::answer(&said),
     };
     logging::start(arguments.log_level(), arguments.logging.format);
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "hermes-alert-bridge: {}", display_chain(&error));
+            command_line::tell("hermes-alert-bridge", &error);
             error.exit_code()
         }
     }

@@ -9,14 +9,12 @@ mod arguments;
 mod check;
 mod run;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use super::config::ConfigError;
 use super::demo::DemoError;
-use crate::command_line::EXIT_USAGE;
+use crate::command_line::{self, EXIT_USAGE};
 use crate::config_file::{instead, nearest};
-use crate::error_chain::display_chain;
 use crate::logging;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
@@ -94,12 +92,7 @@ impl CommandError {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let is_answer = !error.use_stderr();
-            // Nothing can be done about a terminal that has gone.
-            let _ = error.print();
-            return if is_answer { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
-        }
+        Err(said) => return command_line::answer(&said),
     };
     logging::start(arguments.log_level(), arguments.logging.format);
     // To who watches the exit code of a check, 1 is a warning.
@@ -107,7 +100,7 @@ pub fn main() -> ExitCode {
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "hermes-exporter: {}", display_chain(&error));
+            command_line::tell("hermes-exporter", &error);
             error.exit_code(failure)
         }
     }
