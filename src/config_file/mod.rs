@@ -4,6 +4,7 @@
 
 mod check;
 mod error;
+pub mod reference;
 
 use std::fmt;
 use std::marker::PhantomData;

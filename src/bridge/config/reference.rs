@@ -1,17 +1,6 @@
 //! The documentation of every key of the configuration, from which `docs/bridge-configuration.md` is made.
 
-/// One key.
-#[derive(Debug)]
-pub struct Key {
-    /// Where it stands.
-    pub path: &'static str,
-    /// What it takes.
-    pub takes: &'static str,
-    /// What is in force without it.
-    pub default: &'static str,
-    /// What it does.
-    pub does: &'static str,
-}
+use crate::config_file::reference::{Key, push_keys};
 
 const fn key(path: &'static str, takes: &'static str, default: &'static str, does: &'static str) -> Key {
     Key { path, takes, default, does }
@@ -94,10 +83,7 @@ pub static KEYS: &[Key] = &[
 /// The reference as Markdown: the content of `docs/bridge-configuration.md`.
 pub fn markdown() -> String {
     let mut text = String::from(include_str!("reference.md"));
-    text.push_str("\n## Keys\n\n| key | takes | default | what it does |\n|---|---|---|---|\n");
-    for key in KEYS {
-        text.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.takes, key.default, key.does));
-    }
+    push_keys(&mut text, KEYS);
     text
 }
 

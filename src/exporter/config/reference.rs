@@ -3,21 +3,9 @@
 use std::time::Duration;
 
 use super::super::collect::COLLECTORS;
+use crate::config_file::reference::{Key, push_keys};
 use crate::exporter::snapshot::Threshold;
 use crate::exporter::snapshot::thresholds::Measure;
-
-/// One key.
-#[derive(Debug)]
-pub struct Key {
-    /// Where it stands.
-    pub path: &'static str,
-    /// What it takes.
-    pub takes: &'static str,
-    /// What is in force without it.
-    pub default: &'static str,
-    /// What it does.
-    pub does: &'static str,
-}
 
 /// Every key, in the order in which it is documented.
 pub static KEYS: &[Key] = &[
@@ -321,10 +309,7 @@ pub static KEYS: &[Key] = &[
 /// The reference as Markdown: the content of `docs/configuration.md`.
 pub fn markdown() -> String {
     let mut text = String::from(include_str!("reference.md"));
-    text.push_str("\n## Keys\n\n| key | takes | default | what it does |\n|---|---|---|---|\n");
-    for key in KEYS {
-        text.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.takes, key.default, key.does));
-    }
+    push_keys(&mut text, KEYS);
     text.push_str("\n## Thresholds\n\n| name | takes | default | what is judged by it |\n|---|---|---|---|\n");
     for threshold in Threshold::ALL {
         let or_off = if threshold.is_optional() { " or `off`" } else { "" };
