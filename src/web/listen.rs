@@ -42,8 +42,20 @@ pub async fn bind(addresses: &[String]) -> Result<Vec<TcpListener>, ListenError>
     Ok(listeners)
 }
 
+/// Logs where is listened, and warns where others can reach that and are asked for nothing. Gives the first address.
+pub fn announce(listeners: &[TcpListener], is_guarded: bool) -> std::io::Result<Option<SocketAddr>> {
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    for address in &addresses {
+        tracing::info!(%address, "Listening.");
+        if !is_guarded && is_reachable_from_outside(address) {
+            tracing::warn!(%address, "Others can reach this address, and there is no authentication.");
+        }
+    }
+    Ok(addresses.first().copied())
+}
+
 /// Whether others than this machine's own programs can reach the address.
-pub fn is_reachable_from_outside(address: &SocketAddr) -> bool {
+fn is_reachable_from_outside(address: &SocketAddr) -> bool {
     !address.ip().is_loopback()
 }
 

@@ -64,17 +64,8 @@ async fn serve_until_stopped(reloader: Arc<Reloader>, addresses: &[String]) -> R
     if let Some(problem) = auth::problem(&service.in_force().config.auth) {
         tracing::error!(problem, "Requests are answered with 503 until this is mended.");
     }
-    let is_open = service.in_force().config.auth == Auth::Open;
-    for listener in &listeners {
-        let address = listener.local_addr().map_err(system("reading the listener's address"))?;
-        tracing::info!(%address, "Listening.");
-        if is_open && listen::is_reachable_from_outside(&address) {
-            tracing::warn!(
-                %address,
-                "Others can reach this address and there is no authentication: whoever does can tell people things."
-            );
-        }
-    }
+    let is_guarded = service.in_force().config.auth != Auth::Open;
+    listen::announce(&listeners, is_guarded).map_err(system("reading the listener's address"))?;
     let readiness = Readiness::of(service.clone(), reloader, tasks.down());
     let router = server::router(service.clone(), readiness);
     let terminated = async {

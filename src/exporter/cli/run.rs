@@ -113,15 +113,7 @@ fn serve_until_stopped(
         });
         tokio::spawn(hangups.map_err(system("waiting for signals"))?);
         let listeners = listen::bind(addresses).await?;
-        let mut first = None;
-        for listener in &listeners {
-            let address = listener.local_addr().map_err(system("reading the listener's address"))?;
-            tracing::info!(%address, "Listening.");
-            if listen::is_reachable_from_outside(&address) {
-                tracing::warn!(%address, "Others can reach this address, and there is no authentication.");
-            }
-            first.get_or_insert(address);
-        }
+        let first = listen::announce(&listeners, false).map_err(system("reading the listener's address"))?;
         // The first look is begun before it is asked for; a scrape that comes meanwhile shares it.
         let crew = reloader.crew();
         tokio::spawn(async move { crew.look(&Selection::default(), Instant::now() + Duration::from_secs(60)).await });
