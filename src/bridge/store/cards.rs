@@ -48,7 +48,7 @@ pub fn create_with(
     };
     connection
         .prepare_cached("INSERT INTO card (chat, kind, content, key, created) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![chat.as_str(), kind, json.map_err(damaged)?, key, milliseconds(now)])?;
+        .execute(params![chat.as_str(), kind, json?, key, milliseconds(now)])?;
     let card = CardId(connection.last_insert_rowid());
     order(connection, card)?;
     Ok(card)
@@ -181,8 +181,8 @@ pub fn load(connection: &Connection, id: CardId) -> Result<Option<Card>, StoreEr
     };
     card.created = moment(created)?;
     card.content = match kind.as_str() {
-        "message" => Content::Message(serde_json::from_str(&content).map_err(damaged)?),
-        "progress" => Content::Progress(serde_json::from_str(&content).map_err(damaged)?),
+        "message" => Content::Message(serde_json::from_str(&content)?),
+        "progress" => Content::Progress(serde_json::from_str(&content)?),
         _ => Content::Incidents(members(connection, id)?),
     };
     card.parts = parts(connection, id)?;
@@ -214,8 +214,7 @@ pub(super) const INCIDENT_COLUMNS: &str = "incident.id, alert, status, ends_at, 
 
 /// An incident out of a row with [`INCIDENT_COLUMNS`].
 pub(super) fn incident(row: &Row<'_>) -> Result<Incident, StoreError> {
-    let mut alert: crate::bridge::alert::Alert =
-        serde_json::from_str(&row.get::<_, String>("alert")?).map_err(damaged)?;
+    let mut alert: crate::bridge::alert::Alert = serde_json::from_str(&row.get::<_, String>("alert")?)?;
     alert.status = if row.get::<_, String>("status")? == "firing" { Status::Firing } else { Status::Resolved };
     alert.ends_at = row.get::<_, Option<i64>>("ends_at")?.map(moment).transpose()?;
     let acknowledged = row.get::<_, Option<String>>("acknowledged_by")?;
@@ -248,15 +247,11 @@ fn parts(connection: &Connection, card: CardId) -> Result<Vec<Part>, StoreError>
         parts.push(Part {
             at: Destination { chat_id: row.get(0)?, thread: row.get(1)? },
             message: MessageId(row.get(2)?),
-            text: serde_json::from_str(&row.get::<_, String>(3)?).map_err(damaged)?,
-            keyboard: serde_json::from_str(&row.get::<_, String>(4)?).map_err(damaged)?,
+            text: serde_json::from_str(&row.get::<_, String>(3)?)?,
+            keyboard: serde_json::from_str(&row.get::<_, String>(4)?)?,
         });
     }
     Ok(parts)
-}
-
-fn damaged(error: serde_json::Error) -> StoreError {
-    StoreError::Damaged(error.to_string())
 }
 
 #[cfg(test)]

@@ -255,7 +255,6 @@ pub fn end(connection: &Connection, card: CardId) -> Result<(), StoreError> {
 
 /// Notes that a message was sent for a card, or changed.
 pub fn keep_part(connection: &Connection, card: CardId, position: usize, part: &Part) -> Result<(), StoreError> {
-    let json = |value: Result<String, serde_json::Error>| value.map_err(|error| StoreError::Damaged(error.to_string()));
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO part (card, position, chat_id, thread, message, text, keyboard)
@@ -267,8 +266,8 @@ pub fn keep_part(connection: &Connection, card: CardId, position: usize, part: &
             part.at.chat_id,
             part.at.thread,
             part.message.0,
-            json(serde_json::to_string(&part.text))?,
-            json(serde_json::to_string(&part.keyboard))?,
+            serde_json::to_string(&part.text)?,
+            serde_json::to_string(&part.keyboard)?,
         ])?;
     Ok(())
 }

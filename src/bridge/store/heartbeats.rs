@@ -23,7 +23,7 @@ pub struct Heartbeat {
 
 /// Notes when a heartbeat was last heard, and with which labels.
 pub fn hear(connection: &Connection, fingerprint: &str, labels: &Labels, at: Timestamp) -> Result<(), StoreError> {
-    let labels = serde_json::to_string(labels).map_err(|error| StoreError::Damaged(error.to_string()))?;
+    let labels = serde_json::to_string(labels)?;
     connection
         .prepare_cached(
             "INSERT INTO heartbeat (fingerprint, labels, last) VALUES (?1, ?2, ?3)
@@ -42,8 +42,7 @@ pub fn list(connection: &Connection) -> Result<Vec<Heartbeat>, StoreError> {
     while let Some(row) = rows.next()? {
         heartbeats.push(Heartbeat {
             fingerprint: row.get(0)?,
-            labels: serde_json::from_str(&row.get::<_, String>(1)?)
-                .map_err(|error| StoreError::Damaged(error.to_string()))?,
+            labels: serde_json::from_str(&row.get::<_, String>(1)?)?,
             last: moment(row.get(2)?)?,
             missing: row.get::<_, Option<i64>>(3)?.map(IncidentId),
         });

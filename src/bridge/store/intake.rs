@@ -368,7 +368,7 @@ impl<'a> Batch<'a> {
             self.count(Change::Repeated);
             return Ok(());
         }
-        let before: Alert = serde_json::from_str(&known.alert).map_err(damaged)?;
+        let before: Alert = serde_json::from_str(&known.alert)?;
         // Each Prometheus of a pair has its own `generatorURL`; the first one that came is as good as the other.
         if before.annotations == alert.annotations && before.labels == alert.labels {
             self.count(Change::Repeated);
@@ -472,11 +472,7 @@ impl<'a> Batch<'a> {
 }
 
 fn json(alert: &Alert) -> Result<String, StoreError> {
-    serde_json::to_string(alert).map_err(damaged)
-}
-
-fn damaged(error: serde_json::Error) -> StoreError {
-    StoreError::Damaged(error.to_string())
+    Ok(serde_json::to_string(alert)?)
 }
 
 #[cfg(test)]

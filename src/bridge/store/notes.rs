@@ -40,7 +40,7 @@ pub fn replace(connection: &Connection, card: CardId, content: &Content) -> Resu
         Content::Progress(progress) => serde_json::to_string(progress),
         Content::Incidents(_) => return Ok(()),
     };
-    let json = json.map_err(|error| StoreError::Damaged(error.to_string()))?;
+    let json = json?;
     let changed = connection
         .prepare_cached("UPDATE card SET content = ?2 WHERE id = ?1 AND content IS NOT ?2")?
         .execute(params![card.0, json])?;
