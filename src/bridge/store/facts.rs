@@ -21,9 +21,9 @@ pub fn keep(connection: &Connection, name: &str, value: i64) -> Result<(), Store
     Ok(())
 }
 
-/// Forgets a fact.
-pub fn forget(connection: &Connection, name: &str) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM fact WHERE name = ?1")?.execute([name])?;
+/// Forgets the facts whose names begin with `prefix`.
+pub fn forget_all(connection: &Connection, prefix: &str) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM fact WHERE substr(name, 1, length(?1)) = ?1")?.execute([prefix])?;
     Ok(())
 }
 

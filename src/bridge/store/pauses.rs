@@ -11,18 +11,14 @@ use crate::system::time::Timestamp;
 
 const PREFIX: &str = "pause ";
 
-fn name(chat: &ChatName) -> String {
-    format!("{PREFIX}{chat}")
-}
-
 /// Notes that nothing is tried in a chat until then.
 pub fn begin(connection: &Connection, chat: &ChatName, until: Timestamp) -> Result<(), StoreError> {
-    facts::keep(connection, &name(chat), milliseconds(until))
+    facts::keep(connection, &format!("{PREFIX}{chat}"), milliseconds(until))
 }
 
-/// Ends the pause of a chat.
-pub fn end(connection: &Connection, chat: &ChatName) -> Result<(), StoreError> {
-    facts::forget(connection, &name(chat))
+/// Ends all pauses.
+pub fn end_all(connection: &Connection) -> Result<(), StoreError> {
+    facts::forget_all(connection, PREFIX)
 }
 
 /// The pauses of all chats, also those that are over.

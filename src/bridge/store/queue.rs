@@ -1,6 +1,5 @@
 //! What waits to be brought to people, card by card, and what an operator may do about it.
 
-use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -86,15 +85,8 @@ pub enum Which {
 pub fn retry(connection: &Connection, which: &Which) -> Result<usize, StoreError> {
     const AT_ONCE: &str = "UPDATE card SET not_before = 0, attempts = 0 WHERE urgency IS NOT NULL";
     const CHATS_AT_ONCE: &str = "UPDATE chat SET try_again = 0 WHERE try_again IS NOT NULL";
-    let chats = list(connection, None)?.into_iter().map(|waiting| waiting.card).filter(|card| match which {
-        Which::All => true,
-        Which::Of(chat) => card.chat == *chat,
-        Which::These(cards) => cards.contains(&card.id),
-    });
-    for chat in chats.map(|card| card.chat).collect::<BTreeSet<_>>() {
-        pauses::end(connection, &chat)?;
-    }
-    // Lanes forget what they wait for after failures when this grows.
+    // All lanes forget what they wait for after failures when this grows.
+    pauses::end_all(connection)?;
     facts::keep(connection, RETRIES, retries(connection)?.saturating_add(1))?;
     match which {
         Which::All => {
