@@ -1,6 +1,5 @@
 //! What waits to be brought to people, card by card, and what an operator may do about it.
 
-
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{StoreError, cards, facts, moment, pauses};
