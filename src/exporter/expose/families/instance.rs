@@ -4,7 +4,7 @@ use super::put;
 use crate::exporter::expose::family::{Family, Number, Sink, gauge, info};
 use crate::exporter::snapshot::Snapshot;
 use crate::exporter::snapshot::thresholds::Measure;
-use crate::exporter::snapshot::{CollectorRun, Label};
+use crate::exporter::snapshot::{CollectorRun, Label, Threshold};
 
 pub(super) static FAMILIES: &[Family] = &[
     info(
@@ -44,16 +44,45 @@ pub(super) static FAMILIES: &[Family] = &[
     )
     .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_failures(run, sink)))
     .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_failures(run, sink))),
-    gauge("hermes_threshold_seconds", &["threshold"], "The limit in force for the instance; none where it is switched off")
-        .instance(|snapshot, sink| put_thresholds(snapshot, Measure::Seconds, sink)),
+    gauge(
+        "hermes_collector_failing_since_timestamp_seconds",
+        &["collector"],
+        "Since when a collector can not tell everything, as far as the exporter has watched",
+    )
+    .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_failing_since(run, sink)))
+    .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_failing_since(run, sink))),
+    gauge(
+        "hermes_threshold_seconds",
+        &["threshold"],
+        "The limit in force for the instance, or without one for the machine; none where it is switched off",
+    )
+    .instance(|snapshot, sink| put_thresholds(snapshot, Measure::Seconds, sink))
+    .host(|fleet, sink| {
+        if !fleet.machine_runs.is_empty() {
+            for threshold in OF_MACHINE {
+                if let Some(limit) = fleet.thresholds.get(threshold) {
+                    sink.sample(&[threshold.as_str()], limit.into());
+                }
+            }
+        }
+    }),
     gauge("hermes_threshold_ratio", &["threshold"], "The limit in force for the instance, as a part of a whole; none where it is switched off")
         .instance(|snapshot, sink| put_thresholds(snapshot, Measure::Ratio, sink)),
     gauge("hermes_threshold_count", &["threshold"], "The limit in force for the instance, as a number of things; none where it is switched off")
         .instance(|snapshot, sink| put_thresholds(snapshot, Measure::Count, sink)),
 ];
 
+/// The limits that the machine is judged by.
+const OF_MACHINE: [Threshold; 2] = [Threshold::TokenExpiry, Threshold::CollectorUnknown];
+
 fn put_success(run: &CollectorRun, sink: &mut dyn Sink) {
     sink.sample(&[&run.collector], run.problems.is_empty().into());
+}
+
+fn put_failing_since(run: &CollectorRun, sink: &mut dyn Sink) {
+    if let Some(since) = run.failing_since {
+        sink.sample(&[&run.collector], since.into());
+    }
 }
 
 fn put_duration(run: &CollectorRun, sink: &mut dyn Sink) {

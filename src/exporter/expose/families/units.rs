@@ -28,6 +28,12 @@ pub(super) static FAMILIES: &[Family] = &[
         .instance(|snapshot, sink| of_units(snapshot, |unit, labels| put(sink, &labels, &unit.state_since))),
     gauge("hermes_unit_enabled", &["unit", "role"], "1 when the unit is started at boot or at login")
         .instance(|snapshot, sink| of_units(snapshot, |unit, labels| put(sink, &labels, &unit.enabled))),
+    gauge(
+        "hermes_unit_expected",
+        &["unit", "role"],
+        "1 when somebody counts on the unit: the configuration names it; 0 when it was found by the name that Hermes gives it",
+    )
+    .instance(|snapshot, sink| of_units(snapshot, |unit, labels| sink.sample(&labels, unit.is_expected.into()))),
     counter(
         "hermes_unit_restarts_total",
         &["unit", "role"],
