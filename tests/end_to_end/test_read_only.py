@@ -241,7 +241,8 @@ def test_hermes_writes_undisturbed(
     assert report["errors"] == [], f"Hermes was disturbed: {report}"
     assert report["made_by_others"] == [], f"the exporter made files beside the store: {report}"
     assert (report["rounds"], report["messages"]) == (ROUNDS, ROUNDS * MESSAGES_A_ROUND), report
-    assert looks >= SCRAPES and len(seen) >= 5, f"there was little to disturb: {looks} looks, {len(seen)} numbers"
+    # However slow the machine is, there was a look for each round.
+    assert looks >= ROUNDS and len(seen) >= 5, f"there was little to disturb: {looks} looks, {len(seen)} numbers"
     assert max(seen) <= total
     # A store that changes under every attempt to read it is told to be so; that is the exception.
     assert len(failed) <= looks // 10, f"{len(failed)} failures in {looks} looks: {sorted(set(failed))}"
