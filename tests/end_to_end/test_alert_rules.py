@@ -1,0 +1,200 @@
+"""The shipped alert rules: Prometheus takes them, their own tests pass, and they find what `check` finds.
+
+The last is tried with a real Prometheus, on a fleet on a bad day.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+import fleet
+from exporter import Exporter
+from processes import Program, free_port, run, running, wait_for
+
+ALERTS = Path(__file__).resolve().parents[2] / "alerts"
+
+# Sixteen kinds of damage, one for every third instance.
+COUNT = 46
+
+# The service of the instance that comes first, and has the first damage.
+CRASHED = "gateway-vijay"
+
+SUBJECTS = ("platform", "unit", "repo", "token", "cron_job", "endpoint", "file", "port", "collector")
+
+CONFIGURATION = """\
+global: {{scrape_interval: 3s, scrape_timeout: 3s, evaluation_interval: 1s}}
+rule_files: ["{rules}"]
+scrape_configs:
+  - job_name: hermes
+    honor_labels: true
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+  - job_name: without-gateways
+    honor_labels: true
+    static_configs: [{{targets: ["127.0.0.1:{other_port}"]}}]
+"""
+
+
+class Found(NamedTuple):
+    """Something that is wrong, by a rule or by the exporter."""
+
+    job: str
+    instance: str
+    finding: str
+    severity: str
+    subject: str
+
+
+def test_prometheus_takes_the_rules(promtool: Path) -> None:
+    rules = sorted((ALERTS / "rules").glob("*.yml"))
+    assert rules
+    run(promtool, "check", "rules", *rules).succeeded()
+
+
+def test_the_rules_pass_their_own_tests(promtool: Path) -> None:
+    tests = sorted((ALERTS / "tests").glob("*.yml"))
+    assert tests
+    run(promtool, "test", "rules", *tests).succeeded()
+
+
+def test_the_rules_find_what_the_exporter_finds(
+    exporter: Exporter, folder: Path, prometheus: Path, promtool: Path
+) -> None:
+    with fleet.configured(folder, exporter, COUNT, "bad") as configuration:
+        _worsen(configuration)
+        rules = folder / "findings-at-once.yml"
+        rules.write_text(_at_once((ALERTS / "rules" / "findings.yml").read_text()))
+        others = _without_gateways(configuration, exporter)
+        with exporter.serving(configuration) as server, exporter.serving(others) as other:
+            configured = folder / "prometheus.yml"
+            configured.write_text(CONFIGURATION.format(rules=rules, port=server.port, other_port=other.port))
+            run(promtool, "check", "config", configured).succeeded()
+            port = free_port()
+            with running(
+                prometheus,
+                f"--config.file={configured}",
+                f"--storage.tsdb.path={folder / 'prometheus-data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--log.level=warn",
+            ) as program:
+                _agree(program, port, f"127.0.0.1:{server.port}")
+
+
+def _agree(program: Program, port: int, machine: str) -> None:
+    def ask(path: str, **query: str) -> dict:
+        program.assert_running()
+        url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.loads(answer.read())["data"]
+
+    def series(expression: str) -> list[dict[str, str]]:
+        return [found["metric"] for found in ask("query", query=expression)["result"]]
+
+    def agree() -> set[Found]:
+        told = {_told(labels) for labels in series("hermes_finding_info")}
+        alerts = {_alert(labels) for labels in series('ALERTS{alertstate="firing"}')}
+        # A home that can not be looked at is one finding, and an alert for each collector that it stops.
+        unknown = {found for found in told if found.finding == "collector_unknown"}
+        homeless = {found.instance for found in unknown if found.subject == "home"}
+        stopped = {found for found in alerts if found.finding == "collector_unknown" and found.instance in homeless}
+        assert homeless and {found.instance for found in stopped} == homeless, f"without a home: {homeless}; {stopped}"
+        told -= {found for found in unknown if found.instance in homeless}
+        alerts -= stopped
+        missing, wrong = sorted(told - alerts), sorted(alerts - told)
+        assert not missing and not wrong, f"found, and no alert: {missing}; an alert, and not found: {wrong}"
+        return told
+
+    def rules_are_well() -> bool:
+        rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+        assert rules and {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}, rules
+        return True
+
+    found = wait_for("the alerts to be what is found", agree, seconds=90, pause=0.5)
+    rules_are_well()
+    # So that what they agree about is worth it.
+    assert {found.finding for found in found} >= EXPECTED, EXPECTED - {found.finding for found in found}
+    assert {found.severity for found in found} == {"critical", "warning", "info"}
+    assert Found("hermes", machine, "tailscale_down", "warning", "") in found
+
+
+# What a bad day has, at the least.
+EXPECTED = {
+    "gateway_down",
+    "gateway_crashed",
+    "gateway_frozen",
+    "gateway_crash_looping",
+    "platform_down",
+    "unit_down",
+    "endpoint_down",
+    "backup_missing",
+    "backup_stale",
+    "backup_unpushed",
+    "backup_dirty",
+    "backup_leaking",
+    "restore_drill_overdue",
+    "token_invalid",
+    "cron_job_failing",
+    "cron_job_overdue",
+    "cron_delivery_failing",
+    "cron_ticker_stale",
+    "memory_near_limit",
+    "disk_low",
+    "approvals_bypassed",
+    "home_exposed",
+    "secrets_exposed",
+    "tailscale_down",
+    "collector_unknown",
+}
+
+
+def _worsen(configuration: Path) -> None:
+    """Limits that are reached at once, limits that are off, and findings that are ignored, among the instances."""
+    content = json.loads(configuration.read_text())
+    content["thresholds"].update(collector_unknown="1s")
+    instances = content["instances"]
+    changes = {
+        1: {"thresholds": {"disk_available": "100%"}},
+        2: {"thresholds": {"disk_available": "100%", "disk_available_critical": "100%", "restore_drill_age": "1d"}},
+        4: {"thresholds": {"restore_drill_age": "1d"}, "ignored_findings": ["restore_drill_overdue"]},
+        5: {"thresholds": {"gateway_starts": 0}},
+        7: {"thresholds": {"cron_ticker": "1s"}},
+        8: {"thresholds": {"backup_age": "1h"}},
+        10: {"thresholds": {"backup_age": "off"}},
+        11: {"emergency_bundles": {"pattern": "/nonexistent/bundle"}},
+        13: {"units": [*instances[13]["units"], _unit("backup", "not-there"), _unit("dashboard", CRASHED)]},
+        14: {"units": [*instances[14]["units"], _unit("gateway", "not-there"), _unit("gateway", CRASHED)]},
+    }
+    for number, change in changes.items():
+        instances[number].update(change)
+    configuration.write_text(json.dumps(content))
+
+
+def _without_gateways(configuration: Path, exporter: Exporter) -> Path:
+    """Some of the same instances, looked at without their gateways: nobody knows then that these have only just come up,
+    and would catch up with the jobs that are late."""
+    content = json.loads(configuration.read_text())
+    return exporter.write(
+        {**content, "instances": content["instances"][9:15], "collectors": {"gateway": {"enabled": False}}}
+    )
+
+
+def _unit(role: str, name: str) -> dict[str, str]:
+    return {"role": role, "unit": name, "manager": "s6"}
+
+
+def _at_once(rules: str) -> str:
+    """The rules without the patience that they have with what comes and goes."""
+    return re.sub(r"^ +(keep_firing_)?for: .*\n", "", rules, flags=re.MULTILINE)
+
+
+def _told(labels: dict[str, str]) -> Found:
+    return Found(labels["job"], labels["instance"], labels["finding"], labels["severity"], labels.get("subject", ""))
+
+
+def _alert(labels: dict[str, str]) -> Found:
+    subject = next((labels[name] for name in SUBJECTS if name in labels), "")
+    return Found(labels["job"], labels["instance"], labels["finding"], labels["severity"], subject)
