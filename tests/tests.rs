@@ -11,11 +11,13 @@
 //! * [`logs`]: a million records of a log, counted through rotation.
 //! * [`commands`]: the program: commands, exit codes, signals.
 //! * [`check`]: what `check` prints, and with which code it exits.
+//! * [`alerts`]: the alert rules against the findings, the metrics, the runbooks and their own tests.
 //!
 //! Tests against the real Hermes, a real Prometheus and so on are in `tests/end_to_end`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod alerts;
 mod backups;
 mod check;
 mod commands;

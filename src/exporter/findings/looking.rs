@@ -18,9 +18,6 @@ pub(super) fn stale_report(snapshot: &Snapshot, now: Timestamp) -> Option<Findin
         .then(|| Finding::new(Code::ReportStale, Severity::Warning, sentence).since(Some(snapshot.taken_at)))
 }
 
-/// What collectors note as what they could not look at, where it is the home itself: none of them tells anything then.
-const HOME: &str = "home";
-
 /// Collectors that could not tell everything for long. A home that can not be looked at is one thing that is wrong, however
 /// many collectors it stops.
 pub(super) fn unknown_for_long(runs: &[CollectorRun], thresholds: &Thresholds, now: Timestamp) -> Vec<Finding> {
@@ -28,9 +25,7 @@ pub(super) fn unknown_for_long(runs: &[CollectorRun], thresholds: &Thresholds, n
         return Vec::new();
     };
     let for_long = |run: &&CollectorRun| run.failing_since.is_some_and(|since| now.seconds_since(since) > limit);
-    let lacks_home =
-        |run: &&CollectorRun| !run.problems.is_empty() && run.problems.iter().all(|problem| problem.subject == HOME);
-    let (without_home, others): (Vec<_>, Vec<_>) = runs.iter().filter(for_long).partition(lacks_home);
+    let (without_home, others): (Vec<_>, Vec<_>) = runs.iter().filter(for_long).partition(|run| run.lacks_home());
     let finding = |run: &CollectorRun, subject: &str, what: String| {
         let age = run.failing_since.map_or(0.0, |since| now.seconds_since(since));
         let sentence = format!("{what} for {}", duration(age));
@@ -39,7 +34,7 @@ pub(super) fn unknown_for_long(runs: &[CollectorRun], thresholds: &Thresholds, n
     };
     let of_home = without_home.first().map(|run| {
         let reason = run.problems.first().map_or("", |problem| problem.reason.as_str());
-        finding(run, HOME, format!("The home could not be looked at ({reason})"))
+        finding(run, CollectorRun::HOME, format!("The home could not be looked at ({reason})"))
     });
     let of_run = |run: &CollectorRun| {
         finding(run, &run.collector, format!("The collector \"{}\" could not tell everything", run.collector))

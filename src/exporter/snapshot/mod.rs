@@ -160,6 +160,16 @@ pub struct CollectorRun {
     pub failing_since: Option<Timestamp>,
 }
 
+impl CollectorRun {
+    /// What collectors note as what they could not look at, where it is the home itself: none of them tells anything then.
+    pub const HOME: &str = "home";
+
+    /// Whether all that it could not look at is the home itself.
+    pub fn lacks_home(&self) -> bool {
+        !self.problems.is_empty() && self.problems.iter().all(|problem| problem.subject == Self::HOME)
+    }
+}
+
 /// Where a Snapshot comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -52,6 +52,16 @@ pub(super) static FAMILIES: &[Family] = &[
     .instance(|snapshot, sink| snapshot.collectors.iter().for_each(|run| put_failing_since(run, sink)))
     .host(|fleet, sink| fleet.machine_runs.iter().for_each(|run| put_failing_since(run, sink))),
     gauge(
+        "hermes_collector_without_home",
+        &["collector"],
+        "Of a collector that could not tell everything, 1 when all that it lacks is the home itself",
+    )
+    .instance(|snapshot, sink| {
+        for run in snapshot.collectors.iter().filter(|run| !run.problems.is_empty()) {
+            sink.sample(&[&run.collector], run.lacks_home().into());
+        }
+    }),
+    gauge(
         "hermes_threshold_seconds",
         &["threshold"],
         "The limit in force for the instance, or without one for the machine; none where it is switched off",
