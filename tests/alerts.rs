@@ -236,22 +236,8 @@ fn of_bridge() -> Vec<String> {
 
 /// The metrics that an expression of PromQL asks for: its words without those of the language, labels and texts.
 fn metrics(expression: &str) -> BTreeSet<String> {
-    const LANGUAGE: [&str; 14] = [
-        "and",
-        "or",
-        "unless",
-        "bool",
-        "by",
-        "without",
-        "on",
-        "ignoring",
-        "group_left",
-        "group_right",
-        "offset",
-        "inf",
-        "nan",
-        "e",
-    ];
+    const LANGUAGE: &str = "and or unless bool by without on ignoring group_left group_right offset inf nan \
+                            sum min max avg count group stddev stdvar topk bottomk quantile count_values";
     let mut found = BTreeSet::new();
     let mut rest = without(&without(&without_texts(expression), '{', '}'), '[', ']');
     for grouping in ["by", "without", "on", "ignoring", "group_left", "group_right"] {
@@ -264,7 +250,7 @@ fn metrics(expression: &str) -> BTreeSet<String> {
         let (word, after) = (&left[start..end], left[end..].trim_start());
         let is_function = after.starts_with('(');
         let is_number = word.starts_with(|character: char| character.is_ascii_digit());
-        if !is_function && !is_number && !LANGUAGE.contains(&word) {
+        if !is_function && !is_number && !LANGUAGE.split(' ').any(|known| known == word) {
             found.insert(word.to_owned());
         }
         left = &left[end..];
