@@ -190,8 +190,10 @@ def _worsen(configuration: Path) -> None:
 
 
 def _without_gateways(configuration: Path, exporter: Exporter) -> Path:
-    """Some of the same instances, looked at without their gateways: nobody knows then that these have only just come up,
-    and would catch up with the jobs that are late."""
+    """Some of the same instances, looked at without their gateways.
+
+    Nobody knows then that these have only just come up, and would catch up with the jobs that are late.
+    """
     content = json.loads(configuration.read_text())
     return exporter.write(
         {**content, "instances": content["instances"][9:15], "collectors": {"gateway": {"enabled": False}}}
