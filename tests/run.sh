@@ -5,8 +5,8 @@
 #   tests/run.sh fast      what needs nothing but Rust
 #
 # What is installed: packages of the system (a C compiler, s6, git, Python, Prometheus, Alertmanager, systemd,
-# Chromium), cargo-deny,
-# and a virtual environment with hermes-agent below target/.
+# Chromium, Node.js), cargo-deny, and below target/ a virtual environment with hermes-agent and Grafana's own types of
+# a dashboard.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -52,7 +52,8 @@ step "licences, sources and duplicates of dependencies"
 command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
 cargo deny --locked check bans licenses sources
 
-install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2
+install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2 \
+    node=nodejs npm=npm
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \

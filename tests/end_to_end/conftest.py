@@ -8,6 +8,7 @@ These tests need, and say so instead of skipping when one is missing:
 * `prometheus`, `promtool`, `prometheus-alertmanager` and `amtool` on the PATH;
 * `s6-svscan` and its tools on the PATH;
 * `chromium`, `chromedriver` and `git` on the PATH, and selenium for that Python;
+* `node` and `npm` on the PATH, which fetches what ../dashboards/package-lock.json names;
 * what `machine.py` lists, to boot a systemd;
 * root, because they look at homes as their owner and as somebody else.
 """

@@ -1,0 +1,302 @@
+"""The dashboards: made from their source, as Grafana's own types want them, and asking nothing that is not there.
+
+Every query is put to a real Prometheus that scrapes a good day, a bad day and the recorded homes, with the shipped
+rules loaded, and has to be answered with data; ../draw_dashboards draws them, to be looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import fleet
+import grafana_schema
+from alert_bridge import serving_bridge
+from exporter import Exporter
+from processes import free_port, run, running, wait_for
+
+ROOT = grafana_schema.ROOT
+FOLDER = ROOT / "dashboards"
+FILES = {name: FOLDER / f"{name}.json" for name in ("hermes-fleet", "hermes-instance")}
+RULES = ROOT / "alerts" / "rules"
+
+PROMETHEUS_OWN = {"up", "scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE"}
+
+# A part of a query that has no answer in these fleets, and why.
+WITHOUT_DATA = {
+    "hermes_timer_": "s6 has no timers",
+    "certificate_expiry": "the endpoint has no certificate",
+    "hermes_listener": "the gateways are stand-ins, and listen nowhere",
+    "hermes_tailscale_key_expiry": "no machine is in a tailnet",
+    "oldest_pending": "nothing waits in the bridge",
+    "hermes_emergency_bundle": "no bundle is configured",
+}
+
+PROMETHEUS = """\
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+rule_files: ["rules/*.yml"]
+scrape_configs:
+"""
+# The same names are in each fleet, and only one job is called hermes.
+FLEET = """\
+  - job_name: {name}
+    honor_labels: true
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+    relabel_configs: [{{target_label: job, replacement: hermes}}]
+    metric_relabel_configs:
+      - {{source_labels: [instance], regex: "([a-z].*)", target_label: instance, replacement: "{name}-$1"}}
+"""
+BRIDGE = """\
+  - job_name: hermes-alert-bridge
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+def dashboard(name: str) -> dict:
+    return json.loads(FILES[name].read_text())
+
+
+def panels(content: dict) -> list[dict]:
+    """All panels, rows among them, and those in folded rows."""
+    return [one for panel in content["panels"] for one in (panel, *panel.get("panels", []))]
+
+
+def drawn(content: dict) -> list[dict]:
+    return [panel for panel in panels(content) if panel["type"] != "row"]
+
+
+def queries() -> Iterator[tuple[str, dict]]:
+    """Each target, with where it stands."""
+    for name in FILES:
+        for panel in drawn(dashboard(name)):
+            for target in panel["targets"]:
+                yield f"{name}: {panel['title']} {target['refId']}", target
+
+
+def test_they_are_what_their_source_makes(folder: Path) -> None:
+    run(sys.executable, FOLDER / "build.py", "--check").succeeded()
+    copy = folder / "dashboards"
+    shutil.copytree(FOLDER, copy)
+    (copy / "hermes-fleet.json").write_text("{}")
+    stale = run(sys.executable, copy / "build.py", "--check")
+    assert stale.code == 1 and "hermes-fleet.json is not what build.py makes" in stale.log, stale
+    run(sys.executable, copy / "build.py").succeeded()
+    assert (copy / "hermes-fleet.json").read_bytes() == FILES["hermes-fleet"].read_bytes()
+
+
+def _no_such_mode(content: dict) -> None:
+    drawn(content)[0]["fieldConfig"]["defaults"]["thresholds"]["mode"] = "absolut"
+
+
+def _no_such_key(content: dict) -> None:
+    drawn(content)[0]["colour"] = "red"
+
+
+def _no_such_option(content: dict) -> None:
+    next(panel for panel in drawn(content) if panel["type"] == "stat")["options"]["colorMode"] = "foreground"
+
+
+def _no_such_style(content: dict) -> None:
+    next(panel for panel in drawn(content) if panel["type"] == "timeseries")["fieldConfig"]["defaults"]["custom"][
+        "drawStyle"
+    ] = "dots"
+
+
+def test_grafanas_own_types_want_them_so(folder: Path) -> None:
+    grafana_schema.checked(list(FILES.values())).succeeded()
+    for breaking in (_no_such_mode, _no_such_key, _no_such_option, _no_such_style):
+        content = dashboard("hermes-fleet")
+        breaking(content)
+        broken = folder / "broken.json"
+        broken.write_text(json.dumps(content))
+        answer = grafana_schema.checked([broken])
+        assert answer.code == 1, f"{breaking.__name__} was not noticed: {answer.output}{answer.log}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_panel_says_what_it_shows(name: str) -> None:
+    content = dashboard(name)
+    assert content["uid"] == name and content["tags"] == ["hermes"] and content["refresh"] == "30s"
+    assert content["timezone"] == "browser" and content["editable"] is True
+    ids = [panel["id"] for panel in panels(content)]
+    assert len(ids) == len(set(ids)), "two panels have the same id"
+    places = [(place, title) for place, title in ((panel["gridPos"], panel["title"]) for panel in panels(content))]
+    for place, title in places:
+        assert place["x"] >= 0 and place["x"] + place["w"] <= 24, f"{title} is wider than the dashboard"
+    for row in [content["panels"], *(panel["panels"] for panel in panels(content) if panel.get("panels"))]:
+        for one, other in itertools.combinations(row, 2):
+            assert not _overlap(one["gridPos"], other["gridPos"]), f"{one['title']} lies over {other['title']}"
+    for panel in drawn(content):
+        defaults = panel["fieldConfig"]["defaults"]
+        assert panel["title"] and panel["description"].endswith("."), panel["title"]
+        assert defaults["unit"] and defaults["noValue"] and defaults["thresholds"]["steps"], panel["title"]
+        assert panel["datasource"]["uid"] == "${datasource}", panel["title"]
+        assert panel["targets"], panel["title"]
+        for target in panel["targets"]:
+            assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"]
+            assert target["expr"], panel["title"]
+
+
+def _overlap(one: dict, other: dict) -> bool:
+    apart = (
+        one["x"] + one["w"] <= other["x"]
+        or other["x"] + other["w"] <= one["x"]
+        or one["y"] + one["h"] <= other["y"]
+        or other["y"] + other["h"] <= one["y"]
+    )
+    return not apart
+
+
+def test_links_lead_somewhere() -> None:
+    known = {dashboard(name)["uid"] for name in FILES}
+    for name in FILES:
+        text = FILES[name].read_text()
+        linked = set(re.findall(r"/d/([\w-]+)", text))
+        assert linked and linked <= known, f"{name} leads to {linked - known}"
+        variables = {variable["name"] for variable in dashboard(name)["templating"]["list"]}
+        used = {found for found in re.findall(r"\$\{(\w+)", text) if not found.startswith("__")}
+        used |= {found for found in re.findall(r"\$(\w+)", text) if not found.startswith("__") and not found.isdigit()}
+        assert used == variables, f"{name} uses the variables {used} and has {variables}"
+
+
+def test_every_alert_has_its_runbook() -> None:
+    """An alert about an instance names its runbook by its finding; one about the watching is known by its name."""
+    runbooks = {
+        alert: runbook
+        for _, target in queries()
+        for runbook, alert in re.findall(r'"finding", "(\w+)", "alertname", "(\w+)"', target["expr"])
+    }
+    for rules in RULES.glob("*.yml"):
+        for text in re.split(r"^ *- alert: ", rules.read_text(), flags=re.M)[1:]:
+            alert, runbook = text.split()[0], re.search(r"/runbooks/(\w+)", text)
+            finding = re.search(r"\bfinding: (\w+)", text)
+            assert runbook, f"{alert} has no runbook"
+            if alert != "Watchdog":
+                assert runbook[1] == (finding[1] if finding else runbooks.get(alert)), f"{alert} of {rules.name}"
+
+
+def known_metrics() -> set[str]:
+    """The metrics that the documents and the recording rules have."""
+    found = set(PROMETHEUS_OWN)
+    for document in ("metrics.md", "bridge-metrics.md"):
+        for metric, kind in re.findall(r"^\| `(\w+)` \| (\w+) \|", (ROOT / "docs" / document).read_text(), re.M):
+            parts = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+            found |= {metric + part for part in parts}
+    for rules in RULES.glob("*.yml"):
+        found |= set(re.findall(r"^\s*-?\s*record: (\S+)", rules.read_text(), re.M))
+    return found
+
+
+WORDS = {"by", "on", "or", "and", "unless", "ignoring", "group_left", "group_right", "bool", "offset", "without"}
+
+
+def metrics_of(expression: str) -> set[str]:
+    """The names in a query that are no functions, labels or words of the language."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
+    bare = re.sub(r"\b(?:by|on|ignoring|without|group_left|group_right) *\([^)]*\)", "", bare)
+    names = re.findall(r"(?<![\w:.])([a-zA-Z_][\w:]*)(?! *\(|[\w:])", bare)
+    return {name for name in names if name not in WORDS}
+
+
+def test_every_metric_is_one_that_there_is() -> None:
+    assert metrics_of('sum by (a) (rate(x_total{b="c"}[5m])) / on (d) y:z:w @ end() or 1e10 * up') == {
+        "x_total",
+        "y:z:w",
+        "up",
+    }
+    known = known_metrics()
+    unknown = {(where, name) for where, target in queries() for name in metrics_of(target["expr"]) - known}
+    assert not unknown, f"asked for, and nowhere to be had: {sorted(unknown)}"
+
+
+def hurried(rules: Path, to: Path) -> None:
+    """The shipped rules, without the time that an alert waits before it fires."""
+    to.mkdir()
+    for file in rules.glob("*.yml"):
+        text = re.sub(r"\b(for|keep_firing_for): \S+", r"\1: 0s", file.read_text())
+        (to / file.name).write_text(re.sub(r"\binterval: \S+", "interval: 1s", text))
+
+
+@contextlib.contextmanager
+def fleets(folder: Path, exporter: Exporter, recorded: dict[str, Path]) -> Iterator[dict[str, int]]:
+    """A good day, a bad day and the recorded homes, each served; and their ports."""
+    with contextlib.ExitStack() as stack:
+        ports = {}
+        for day in ("good", "bad"):
+            place = folder / day
+            place.mkdir(mode=0o755)
+            configuration = stack.enter_context(fleet.configured(place, exporter, 2, day))
+            ports[day] = stack.enter_context(exporter.serving(configuration)).port
+        ports["recorded"] = stack.enter_context(exporter.serving(exporter.configuration(recorded))).port
+        yield ports
+
+
+def filled(expression: str) -> str:
+    variables = {"instance": ".+", "__rate_interval": "10s", "__range": "30s", "__interval": "20s", "datasource": "x"}
+    # Not $1, which is what a regular expression has found.
+    return re.sub(r"\$([a-z_]+)", lambda found: variables[found[1]], expression)
+
+
+def test_a_real_prometheus_answers_every_query(
+    exporter: Exporter, recorded: dict[str, Path], folder: Path, prometheus: Path, promtool: Path, bridge_binary: Path
+) -> None:
+    bridge = folder / "bridge.yml"
+    bridge.write_text(f"store: {folder}/bridge.db\ndelivery: console\nchats: {{root: {{}}}}\ndefault_chat: root\n")
+    with fleets(folder, exporter, recorded) as ports, serving_bridge(bridge_binary, bridge) as served:
+        hurried(RULES, folder / "rules")
+        jobs = [FLEET.format(name=name, port=port) for name, port in ports.items()]
+        configuration = folder / "prometheus.yml"
+        configuration.write_text(PROMETHEUS + "".join(jobs) + BRIDGE.format(port=served.port))
+        run(promtool, "check", "config", configuration).succeeded()
+        port = free_port()
+        flags = (f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn")
+        with running(prometheus, *flags, f"--web.listen-address=127.0.0.1:{port}") as program:
+
+            def ask(path: str, **query: object) -> list:
+                program.assert_running()
+                url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+                try:
+                    with urllib.request.urlopen(url, timeout=20) as answer:
+                        return json.loads(answer.read())["data"]["result"]
+                except urllib.error.HTTPError as error:
+                    raise AssertionError(f"{query['query']}: {error.read().decode()}") from None
+
+            def answered(target: dict) -> list:
+                expression = filled(target["expr"])
+                if target["instant"]:
+                    return ask("query", query=expression)
+                now = time.time()
+                return ask("query_range", query=expression, start=now - 20, end=now, step=2)
+
+            # What can not be scraped, evaluated or answered yet; a query that is wrong stays so.
+            missing = {where: target for where, target in queries() if not _without_data(target)}
+
+            def nothing_is_missing() -> bool:
+                for where in [where for where, target in missing.items() if answered(target)]:
+                    del missing[where]
+                without = [f"{where}: {filled(target['expr'])}" for where, target in missing.items()]
+                assert not without, "no data for\n" + "\n".join(without)
+                return True
+
+            wait_for("every query to be answered with data", nothing_is_missing, seconds=60, pause=1)
+            for part, reason in WITHOUT_DATA.items():
+                listed = [target for _, target in queries() if part in target["expr"]]
+                assert listed, f"{part} ({reason}) is asked for nowhere"
+                assert not any(answered(target) for target in listed), f"{part} has data now"
+
+
+def _without_data(target: dict) -> bool:
+    return any(part in target["expr"] for part in WITHOUT_DATA)
