@@ -256,11 +256,12 @@ def _gateway() -> list[Panel]:
         ),
         stat(
             "Gateway up for",
-            "How long ago the gateway's process was started; of several, the one that was started last.",
+            "How long ago the gateway's process was started; of several, the one that was started last. No word: it is"
+            " down, or nobody could tell.",
             Query("time() - max(hermes_gateway_start_time_seconds{%s})" % CHOSEN),
             unit="s",
             decimals=1,
-            missing="not running",
+            missing="no word",
             width=3,
         ),
         stat(
@@ -273,9 +274,10 @@ def _gateway() -> list[Panel]:
         ),
         stat(
             "Restart requested",
-            "Whether somebody has asked a gateway to restart.",
+            "Whether somebody has asked a gateway to restart. No word: it is down, or nobody could tell.",
             Query("max(hermes_gateway_restart_requested{%s})" % CHOSEN),
             words={0: ("no", GREEN), 1: ("yes", BLUE)},
+            missing="no word",
             width=3,
         ),
     ]
