@@ -12,6 +12,7 @@
 //! * [`commands`]: the program: commands, exit codes, signals.
 //! * [`check`]: what `check` prints, and with which code it exits.
 //! * [`alerts`]: the alert rules against the findings, the metrics, the runbooks and their own tests.
+//! * [`documents`]: links between the documents lead somewhere.
 //!
 //! Tests against the real Hermes, a real Prometheus and so on are in `tests/end_to_end`.
 
@@ -22,6 +23,7 @@ mod backups;
 mod check;
 mod commands;
 mod damage;
+mod documents;
 mod expected;
 mod golden;
 mod homes;
