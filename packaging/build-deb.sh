@@ -12,7 +12,7 @@ VERSION=3.6.3
 
 command -v cargo >/dev/null || { echo "packaging/build-deb.sh: cargo is missing; install Rust 1.95 or newer" >&2; exit 1; }
 command -v dpkg-shlibdeps >/dev/null || { echo "packaging/build-deb.sh: apt install dpkg-dev" >&2; exit 1; }
-if [ "$(cargo deb --version 2>/dev/null)" != "$VERSION" ]; then
+if [ "$(cargo deb --version 2>/dev/null)" != "cargo-deb $VERSION" ]; then
     cargo install --locked "cargo-deb@$VERSION" >&2
 fi
 
