@@ -39,7 +39,16 @@ impl Loader {
     /// Loads the configuration; where nothing was found, says so and what to do.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let mut config = match &self.source {
-            ConfigSource::File(path) => Config::from_file(path)?,
+            ConfigSource::File(path) => {
+                let config = Config::from_file(path)?;
+                if config.instances.is_empty() {
+                    tracing::info!(
+                        file = %path.display(),
+                        "No instance is configured; `hermes-exporter discover --all-users`, as root, proposes what to write."
+                    );
+                }
+                config
+            }
             ConfigSource::Discovery(surroundings) => {
                 let found = discover(surroundings);
                 report(&found);

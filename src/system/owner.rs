@@ -3,7 +3,8 @@
 //! Linux keeps credentials per thread. A thread that is given the user's effective id and groups, and that has
 //! given up its capabilities, opens files exactly as that user would: no ownership check of git fails, SQLite
 //! finds the owner it expects, the user's D-Bus lets it in, and a link that points at somebody else's secret is
-//! refused. It takes `CAP_SETUID` and `CAP_SETGID`, which root has.
+//! refused. It takes `CAP_SETUID` and `CAP_SETGID`, which root has. Root's own threads keep `CAP_SYS_PTRACE` where the
+//! program has it, because nobody may look into root's processes without.
 //!
 //! The real and the saved user id stay those of the program, so that the user can neither signal nor trace it. This
 //! keeps mistakes in, not attackers: all threads share one address space.
@@ -18,9 +19,12 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getgid, getuid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
 };
 use tokio::sync::oneshot;
+
+use super::privileges::TO_SEE_ROOTS_PROCESSES;
 
 /// A thread that has had nothing to do for this long ends.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
@@ -75,7 +79,9 @@ impl Identity {
         set_thread_res_gid(real_group, Gid::from_raw(self.group), real_group)?;
         set_thread_res_uid(real_user, Uid::from_raw(self.user), real_user)?;
         let none = CapabilitySet::empty();
-        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        // Only root's thread: what is another user's is seen as that user sees it, and of root nothing is kept secret.
+        let kept = if self.user == 0 { capabilities(None)?.permitted & TO_SEE_ROOTS_PROCESSES } else { none };
+        set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: none })
     }
 }
 
@@ -219,6 +225,19 @@ mod tests {
         assert_eq!(read, Err(std::io::ErrorKind::PermissionDenied));
         assert!(capabilities.effective.is_empty() && capabilities.permitted.is_empty());
         assert_eq!(effective(), before);
+    }
+
+    #[test]
+    fn only_roots_threads_may_look_into_every_process() {
+        let kept = |user| {
+            let owner = Owner::new(Identity { user, group: user, groups: Vec::new() });
+            owner.run_blocking(|| capabilities(None).unwrap().effective).unwrap()
+        };
+        if !Privileges::of_this_process().can_take_identities() {
+            return;
+        }
+        assert_eq!(kept(0), capabilities(None).unwrap().permitted & TO_SEE_ROOTS_PROCESSES);
+        assert_eq!(kept(65_534), CapabilitySet::empty());
     }
 
     #[test]

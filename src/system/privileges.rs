@@ -8,6 +8,10 @@ use rustix::thread::{CapabilitySet, capabilities};
 /// What it takes to [read what is another user's as that user](super::owner).
 const TO_TAKE_IDENTITIES: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
+/// What it takes to look into root's processes: they have all capabilities, and who has fewer may look with this one
+/// alone.
+pub const TO_SEE_ROOTS_PROCESSES: CapabilitySet = CapabilitySet::SYS_PTRACE;
+
 /// The user and the capabilities of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Privileges {
@@ -33,11 +37,12 @@ impl Privileges {
         names(self.capabilities)
     }
 
-    /// The names of the capabilities that nothing here needs; taking identities is needed only if `others` are to be
-    /// read.
-    pub fn surplus(&self, others: bool) -> Vec<String> {
-        let needed = if others { TO_TAKE_IDENTITIES } else { CapabilitySet::empty() };
-        names(self.capabilities.difference(needed))
+    /// The names of the capabilities that nothing here needs: taking identities is needed only if `others` are to be
+    /// read, and looking into every process only for `root`.
+    pub fn surplus(&self, others: bool, root: bool) -> Vec<String> {
+        let identities = if others { TO_TAKE_IDENTITIES } else { CapabilitySet::empty() };
+        let processes = if root { TO_SEE_ROOTS_PROCESSES } else { CapabilitySet::empty() };
+        names(self.capabilities.difference(identities.union(processes)))
     }
 }
 
@@ -54,11 +59,14 @@ mod tests {
         let with = |capabilities| Privileges { user: 1, capabilities };
         let service = with(TO_TAKE_IDENTITIES);
         assert!(service.can_take_identities());
-        assert_eq!(service.surplus(true), Vec::<String>::new());
-        assert_eq!(service.surplus(false), ["CAP_SETGID", "CAP_SETUID"]);
+        assert_eq!(service.surplus(true, false), Vec::<String>::new());
+        assert_eq!(service.surplus(false, false), ["CAP_SETGID", "CAP_SETUID"]);
         let half = with(CapabilitySet::SETUID | CapabilitySet::DAC_READ_SEARCH);
         assert!(!half.can_take_identities());
         assert_eq!(half.names(), ["CAP_DAC_READ_SEARCH", "CAP_SETUID"]);
-        assert_eq!(half.surplus(true), ["CAP_DAC_READ_SEARCH"]);
+        assert_eq!(half.surplus(true, false), ["CAP_DAC_READ_SEARCH"]);
+        let looking = with(TO_TAKE_IDENTITIES | TO_SEE_ROOTS_PROCESSES);
+        assert_eq!(looking.surplus(true, true), Vec::<String>::new());
+        assert_eq!(looking.surplus(true, false), ["CAP_SYS_PTRACE"]);
     }
 }

@@ -106,10 +106,16 @@ fn listed(names: &[String]) -> String {
 pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance>) {
     let privileges = Privileges::of_this_process();
     let mut others = Vec::new();
+    // Of a file that names none yet nobody can say whose homes it is going to name.
+    let (mut any, mut root) = (false, false);
     for instance in instances {
+        any = true;
         match whose(instance, &privileges) {
-            Whose::Own => {}
-            Whose::Others(_) => others.push(instance.name.as_str()),
+            Whose::Own => root |= privileges.user == 0,
+            Whose::Others(user) => {
+                root |= user.id == 0;
+                others.push(instance.name.as_str());
+            }
             Whose::Nobodys => tracing::warn!(
                 instance = instance.name,
                 user = instance.user,
@@ -125,7 +131,7 @@ pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance
             "These belong to other users, whose homes and managers may stay unknown; run as their user, or with CAP_SETUID and CAP_SETGID."
         );
     }
-    let surplus = privileges.surplus(!others.is_empty());
+    let surplus = privileges.surplus(!any || !others.is_empty(), !any || root);
     if !surplus.is_empty() {
         tracing::warn!(
             surplus = listed(&surplus),
