@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command_line;
 use crate::logging::{LogLevel, Logging};
+use crate::web::healthcheck::HealthcheckArguments;
 
 /// Brings alerts from Alertmanager to the right Telegram chat, and loses none.
 #[derive(Debug, Parser)]
@@ -49,6 +50,8 @@ pub(super) enum Command {
     Queue(QueueCommand),
     /// Print how things stand with each chat
     Chats(ConfigFile),
+    /// Ask the bridge that runs here whether it is healthy: exit code 0, or 1 with what is wrong; for a container's HEALTHCHECK
+    Healthcheck(HealthcheckArguments<10120>),
 }
 
 /// Where the configuration is.

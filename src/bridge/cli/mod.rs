@@ -24,6 +24,7 @@ use super::telegram::bot::BotError;
 use crate::command_line::{self, EXIT_USAGE};
 use crate::config_file::{instead, nearest};
 use crate::logging;
+use crate::web::healthcheck::HealthcheckError;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
 
@@ -36,6 +37,9 @@ pub enum CommandError {
     /// An address can not be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The program that runs is not healthy, or is not known to be.
+    #[error(transparent)]
+    Healthcheck(#[from] HealthcheckError),
     /// The store can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,6 +114,7 @@ impl CommandError {
             | CommandError::NoNotification { .. }
             | CommandError::Listen(ListenError::Address { .. })
             | CommandError::Payload { .. } => ExitCode::from(EXIT_USAGE),
+            CommandError::Healthcheck(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             _ => ExitCode::FAILURE,
         }
     }

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::arguments::{Arguments, Command, ConfigFile, ServeArguments};
-use super::{CommandError, chats, check_config, queue, render, send_test};
+use super::{CommandError, chats, check_config, print, queue, render, send_test};
 use crate::bridge::config::{Auth, Config};
 use crate::bridge::readiness::Readiness;
 use crate::bridge::reload::{self, Reloader};
@@ -18,7 +18,7 @@ use crate::bridge::service::{Service, Stop};
 use crate::bridge::store::{Store, outside};
 use crate::bridge::tasks::{Patience, Task, Tasks};
 use crate::bridge::{auth, buttons, deliver, housekeeping, ping, serve as server, suppressed, watchdog};
-use crate::web::{lifetime, listen};
+use crate::web::{healthcheck, lifetime, listen};
 
 /// How long tasks get to end, above the time that a call to Telegram may take: one that is under way has an outcome that
 /// is better known.
@@ -32,6 +32,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::SendTest(arguments) => send_test::send_test(&arguments),
         Command::Queue(command) => queue::queue(command),
         Command::Chats(file) => chats::chats(&file),
+        Command::Healthcheck(arguments) => {
+            print(&format!("{}\n", healthcheck::ask(&arguments)?)).map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::command_line;
 use crate::exporter::collect::COLLECTORS;
 use crate::exporter::findings::Code;
 use crate::logging::{LogLevel, Logging};
+use crate::web::healthcheck::HealthcheckArguments;
 
 /// Watches Hermes agents: reads Hermes homes without touching them and serves what it sees to Prometheus.
 #[derive(Debug, Parser)]
@@ -63,6 +64,8 @@ pub(super) enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Ask the exporter that runs here whether it is healthy: exit code 0, or 1 with what is wrong; for a container's HEALTHCHECK
+    Healthcheck(HealthcheckArguments<10119>),
     /// Serve sample homes with a stand-in for a gateway, to try everything without Hermes
     Demo(DemoArguments),
     /// The stand-in for a gateway that `demo` starts; its arguments are those of the real one

@@ -16,6 +16,7 @@ use super::demo::DemoError;
 use crate::command_line::{self, EXIT_USAGE};
 use crate::config_file::{instead, nearest};
 use crate::logging;
+use crate::web::healthcheck::HealthcheckError;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
 
@@ -31,6 +32,9 @@ pub enum CommandError {
     /// An address can not be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The program that runs is not healthy, or is not known to be.
+    #[error(transparent)]
+    Healthcheck(#[from] HealthcheckError),
     /// The demonstration could not be set up.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -83,6 +87,7 @@ impl CommandError {
                 ExitCode::from(EXIT_USAGE)
             }
             CommandError::Listen(ListenError::Address { .. }) => ExitCode::from(EXIT_USAGE),
+            CommandError::Healthcheck(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             _ => failure,
         }
     }

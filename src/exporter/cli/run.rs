@@ -29,7 +29,7 @@ use crate::exporter::snapshot::Fleet;
 use crate::system::descriptors;
 use crate::system::users::PASSWD;
 use crate::web::metrics_text::Format;
-use crate::web::{lifetime, listen};
+use crate::web::{healthcheck, lifetime, listen};
 
 /// Threads for collectors; more than the engine ever runs at once, unless some of them hang.
 const MOST_BLOCKING_THREADS: usize = 64;
@@ -42,6 +42,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Scrape(arguments) => scrape(&arguments),
         Command::Discover(arguments) => discover(&arguments),
         Command::CheckConfig { file } => check_config(&file),
+        Command::Healthcheck(arguments) => {
+            print(&format!("{}\n", healthcheck::ask(&arguments)?)).map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo(arguments) => demonstrate(arguments),
         Command::Gateway { .. } => Ok(demo::stand_in_gateway()?),
     }
