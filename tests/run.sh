@@ -7,6 +7,7 @@
 # What is installed: packages of the system (a C compiler, s6, git, Python, Prometheus, Alertmanager, systemd,
 # Chromium, Node.js), cargo-deny, and below target/ a virtual environment with hermes-agent and Grafana's own types of
 # a dashboard.
+# Chromium, ShellCheck, docker-compose), cargo-deny, and a virtual environment with hermes-agent below target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -54,13 +55,15 @@ cargo deny --locked check bans licenses sources
 
 install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2 \
     node=nodejs npm=npm
+install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2 shellcheck=shellcheck docker-compose=docker-compose
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \
     /usr/share/pam-configs/systemd=libpam-systemd
 environment=target/test-environment
 python="$PWD/$environment/bin/python"
-if ! "$python" -c 'import aiohttp, hermes_cli, time_machine, prometheus_client, pytest, selenium' 2>/dev/null; then
+if ! "$python" -c 'import aiohttp, hermes_cli, time_machine, prometheus_client, pytest, selenium' 2>/dev/null \
+    || [ ! -x "$environment/bin/hadolint" ]; then
     step "hermes-agent and test tools for Python"
     # A Python without venv or its pip is one of Debian's, whose package brings both.
     python3 -c 'import ensurepip, venv' 2>/dev/null || { as_root apt-get update -q; as_root apt-get install -y -q python3-venv; }

@@ -9,6 +9,7 @@ These tests need, and say so instead of skipping when one is missing:
 * `s6-svscan` and its tools on the PATH;
 * `chromium`, `chromedriver` and `git` on the PATH, and selenium for that Python;
 * `node` and `npm` on the PATH, which fetches what ../dashboards/package-lock.json names;
+* `shellcheck` and `docker-compose` on the PATH, and hadolint beside that Python;
 * what `machine.py` lists, to boot a systemd;
 * root, because they look at homes as their owner and as somebody else.
 """
