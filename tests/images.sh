@@ -142,15 +142,25 @@ inside() { podman_here exec "$@"; }
 stops_promptly hermes-test-exporter "${running[0]}"
 
 step "running the bridge"
-printf 'store: /var/lib/hermes-alert-bridge/bridge.db\ndelivery: console\nchats: {root: {timezone: Asia/Kolkata}}\ndefault_chat: root\n' \
-    > "$work/configuration/bridge.yml"
+# As prepare.sh makes it: a file that the container's user may read, in a folder that it may not enter.
+install -d -m 0700 "$work/secrets"
+printf 'secret' > "$work/secrets/webhook_token"
+chmod 0644 "$work/secrets/webhook_token"
+cat > "$work/configuration/bridge.yml" <<'END'
+store: /var/lib/hermes-alert-bridge/bridge.db
+auth: {bearer_token_file: /run/secrets/webhook_token}
+delivery: console
+chats: {root: {timezone: Asia/Kolkata}}
+default_chat: root
+END
 podman_here volume rm --force hermes-test-store > /dev/null
 start hermes-test-bridge --volume "$work/configuration:/etc/hermes-alert-bridge:ro" \
+    --volume "$work/secrets/webhook_token:/run/secrets/webhook_token:ro" \
     --volume hermes-test-store:/var/lib/hermes-alert-bridge -- \
     localhost/hermes-test-bridge \
     serve --config.file /etc/hermes-alert-bridge/bridge.yml --web.listen-address 127.0.0.1:20120
 until_true curl -fsS -o /dev/null http://127.0.0.1:20120/-/healthy
-curl -fsS 'http://127.0.0.1:20120/notify?chat=root' -d 'It works' > /dev/null
+curl -fsS -H 'Authorization: Bearer secret' 'http://127.0.0.1:20120/notify?chat=root' -d 'It works' > /dev/null
 until_true grep -q 'It works' "$work/hermes-test-bridge.log"
 [ "$(exit_code inside hermes-test-bridge /bin/hermes-alert-bridge healthcheck --ready --web.listen-address 127.0.0.1:20120)" = 0 ]
 stops_promptly hermes-test-bridge "${running[1]}"
