@@ -3,7 +3,8 @@
 # registry. Not part of tests/run.sh: two optimised static builds take a quarter of an hour. As root, on Debian 12 with
 # Rust, with: apt-get install --no-install-recommends buildah podman crun debootstrap
 #
-#   tests/images.sh            everything; what it builds is kept below /var/tmp/hermes-images, and the second time is short
+#   tests/images.sh              both; what is built is kept below /var/tmp/hermes-images, and the second time is short
+#   tests/images.sh exporter     or `bridge`: that one
 #
 # The base image is a stand-in for rust:1.95-bookworm: Debian's packages and this machine's toolchain. So it proves the
 # steps of the Dockerfile and what the images do, not the real base image.
@@ -12,8 +13,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+targets=("$@")
+[ $# -gt 0 ] || targets=(exporter bridge)
 work=${HERMES_IMAGES:-/var/tmp/hermes-images}
-mkdir -p "$work"
+mkdir -p "$work/configuration"
 storage=(--root "$work/storage" --runroot "$work/run" --storage-driver overlay)
 base=docker.io/library/rust:1.95-bookworm
 
@@ -70,6 +73,9 @@ start() {
     running+=("$!")
 }
 
+# inside NAME COMMAND...: in a container that runs.
+inside() { podman_here exec "$@"; }
+
 # until_true COMMAND...: within 20 seconds.
 until_true() {
     local deadline=$((SECONDS + 20))
@@ -102,20 +108,16 @@ cleanup() {
 }
 trap cleanup EXIT
 
-buildah "${storage[@]}" inspect --type image "$base" > /dev/null 2>&1 || build_base
-step "fetching what Cargo.lock names"
-cargo fetch --locked
-build exporter
-build bridge
-
-step "what is in the images"
-for target in exporter bridge; do
+# looks_right TARGET: what is in an image, and what is not.
+looks_right() {
+    step "what is in the image of the $1"
+    local target=$1 container folder program user
     buildah "${storage[@]}" images --format "hermes-test-$target {{.Size}}" "hermes-test-$target"
     container=$(buildah "${storage[@]}" from --pull-never "localhost/hermes-test-$target")
     folder=$(buildah "${storage[@]}" mount "$container")
     program=$(find "$folder/bin" -type f)
     stat --format "$(basename "$program") %s bytes" "$program"
-    ! ldd "$program" 2>/dev/null || fail "$program is not static"
+    ! ldd "$program" 2>/dev/null | grep -q '=>' || fail "$program is not static"
     # Only the program may be run, and nothing of the sources is left.
     [ "$(find "$folder" -type f -perm /111 | wc -l)" -eq 1 ] || fail "there is more than the program to run in $target"
     buildah "${storage[@]}" rm "$container" > /dev/null
@@ -123,46 +125,61 @@ for target in exporter bridge; do
     [ "$user" = 65532:65532 ] || fail "$target runs as $user"
     buildah "${storage[@]}" inspect --type image "hermes-test-$target" | grep -q '"healthcheck"' \
         || fail "$target has no health check"
-done
+}
 
-step "running the exporter"
-mkdir -p "$work/home" "$work/configuration"
-tar -xzf tests/fixtures/hermes-0.19.0/homes.tar.gz -C "$work/home" --no-same-owner
-chmod -R u=rwX,go=rX "$work/home"
-home=$(find "$work/home" -name config.yaml -printf '%h\n' | sort | head -n 1)
-printf 'instances:\n  - {name: vijay, home: /hermes}\n' > "$work/configuration/hermes-exporter.yml"
-start hermes-test-exporter --volume "$work/configuration:/etc/hermes-exporter:ro" --volume "$home:/hermes:ro" -- \
-    localhost/hermes-test-exporter \
-    serve --config.file /etc/hermes-exporter/hermes-exporter.yml --web.listen-address 127.0.0.1:20119
-until_true curl -fsS -o "$work/metrics" http://127.0.0.1:20119/metrics
-grep -q '^hermes_gateway_up{instance="vijay"} ' "$work/metrics" || fail "the exporter's image sees no home"
-inside() { podman_here exec "$@"; }
-[ "$(exit_code inside hermes-test-exporter /bin/hermes-exporter healthcheck --web.listen-address localhost:20119)" = 0 ]
-[ "$(exit_code inside hermes-test-exporter /bin/hermes-exporter healthcheck)" = 1 ] || fail "healthy where nothing listens"
-stops_promptly hermes-test-exporter "${running[0]}"
+run_exporter() {
+    step "running the exporter"
+    local home
+    mkdir -p "$work/home"
+    tar -xzf tests/fixtures/hermes-0.19.0/homes.tar.gz -C "$work/home" --no-same-owner
+    chmod -R u=rwX,go=rX "$work/home"
+    home=$(find "$work/home" -name config.yaml -printf '%h\n' | sort | head -n 1)
+    printf 'instances:\n  - {name: vijay, home: /hermes}\n' > "$work/configuration/hermes-exporter.yml"
+    start hermes-test-exporter --volume "$work/configuration:/etc/hermes-exporter:ro" --volume "$home:/hermes:ro" -- \
+        localhost/hermes-test-exporter \
+        serve --config.file /etc/hermes-exporter/hermes-exporter.yml --web.listen-address 127.0.0.1:20119
+    until_true curl -fs -o "$work/metrics" http://127.0.0.1:20119/metrics
+    grep -q '^hermes_gateway_up{instance="vijay"} ' "$work/metrics" || fail "the exporter's image sees no home"
+    [ "$(exit_code inside hermes-test-exporter /bin/hermes-exporter healthcheck --web.listen-address localhost:20119)" = 0 ] \
+        || fail "the exporter is not healthy"
+    [ "$(exit_code inside hermes-test-exporter /bin/hermes-exporter healthcheck --web.listen-address 127.0.0.1:20118)" = 1 ] \
+        || fail "healthy where nothing listens"
+    stops_promptly hermes-test-exporter "${running[-1]}"
+}
 
-step "running the bridge"
-# As prepare.sh makes it: a file that the container's user may read, in a folder that it may not enter.
-install -d -m 0700 "$work/secrets"
-printf 'secret' > "$work/secrets/webhook_token"
-chmod 0644 "$work/secrets/webhook_token"
-cat > "$work/configuration/bridge.yml" <<'END'
+run_bridge() {
+    step "running the bridge"
+    # As prepare.sh makes it: a file that the container's user may read, in a folder that it may not enter.
+    install -d -m 0700 "$work/secrets"
+    printf 'secret' > "$work/secrets/webhook_token"
+    chmod 0644 "$work/secrets/webhook_token"
+    cat > "$work/configuration/bridge.yml" <<'END'
 store: /var/lib/hermes-alert-bridge/bridge.db
 auth: {bearer_token_file: /run/secrets/webhook_token}
 delivery: console
 chats: {root: {timezone: Asia/Kolkata}}
 default_chat: root
 END
-podman_here volume rm --force hermes-test-store > /dev/null
-start hermes-test-bridge --volume "$work/configuration:/etc/hermes-alert-bridge:ro" \
-    --volume "$work/secrets/webhook_token:/run/secrets/webhook_token:ro" \
-    --volume hermes-test-store:/var/lib/hermes-alert-bridge -- \
-    localhost/hermes-test-bridge \
-    serve --config.file /etc/hermes-alert-bridge/bridge.yml --web.listen-address 127.0.0.1:20120
-until_true curl -fsS -o /dev/null http://127.0.0.1:20120/-/healthy
-curl -fsS -H 'Authorization: Bearer secret' 'http://127.0.0.1:20120/notify?chat=root' -d 'It works' > /dev/null
-until_true grep -q 'It works' "$work/hermes-test-bridge.log"
-[ "$(exit_code inside hermes-test-bridge /bin/hermes-alert-bridge healthcheck --ready --web.listen-address 127.0.0.1:20120)" = 0 ]
-stops_promptly hermes-test-bridge "${running[1]}"
+    podman_here volume rm --force hermes-test-store > /dev/null
+    start hermes-test-bridge --volume "$work/configuration:/etc/hermes-alert-bridge:ro" \
+        --volume "$work/secrets/webhook_token:/run/secrets/webhook_token:ro" \
+        --volume hermes-test-store:/var/lib/hermes-alert-bridge -- \
+        localhost/hermes-test-bridge \
+        serve --config.file /etc/hermes-alert-bridge/bridge.yml --web.listen-address 127.0.0.1:20120
+    until_true curl -fs -o /dev/null http://127.0.0.1:20120/-/healthy
+    curl -fsS -H 'Authorization: Bearer secret' 'http://127.0.0.1:20120/notify?chat=root' -d 'It works' > /dev/null
+    until_true grep -q 'It works' "$work/hermes-test-bridge.log"
+    [ "$(exit_code inside hermes-test-bridge /bin/hermes-alert-bridge healthcheck --ready --web.listen-address 127.0.0.1:20120)" = 0 ] \
+        || fail "the bridge is not ready"
+    stops_promptly hermes-test-bridge "${running[-1]}"
+}
 
+buildah "${storage[@]}" inspect --type image "$base" > /dev/null 2>&1 || build_base
+step "fetching what Cargo.lock names"
+cargo fetch --locked
+for target in "${targets[@]}"; do
+    build "$target"
+    looks_right "$target"
+    "run_$target"
+done
 step "all is well"
