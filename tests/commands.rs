@@ -243,7 +243,10 @@ fn a_runbook_is_printed_by_the_name_that_a_check_gives() {
     let (code, text, _) = run(home.path(), &["runbook", "backup_stale"]);
     assert_eq!((code, text.lines().next()), (0, Some("# Backup stale")));
     let (code, text, _) = run(home.path(), &["runbook"]);
-    assert!(code == 0 && text.contains("collector_unknown         Something can not be told"));
+    assert!(code == 0 && text.contains("\ncollector_unknown              Something can not be told\n"));
+    assert!(text.contains("\nbridge_down                    Bridge down\n"), "{text}");
+    let (code, text, _) = run(home.path(), &["runbook", "bridge_down"]);
+    assert_eq!((code, text.lines().next()), (0, Some("# Bridge down")));
     let (code, _, error) = run(home.path(), &["runbook", "backup_stail"]);
     assert!(code == 64 && error.contains("'backup_stale'"), "{error}");
 }

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand,
 
 use crate::command_line;
 use crate::exporter::collect::COLLECTORS;
-use crate::exporter::findings::Code;
+use crate::exporter::expose::runbooks::Runbook;
 use crate::logging::{LogLevel, Logging};
 use crate::web::healthcheck::HealthcheckArguments;
 
@@ -49,11 +49,11 @@ pub(super) enum Command {
     Serve(ServeArguments),
     /// Look once and say what is wrong: exit code 0 healthy, 1 warning, 2 critical, 3 unknown, 64 bad usage or configuration
     Check(CheckArguments),
-    /// Print what to do about a finding, or without one the list of all
+    /// Print what to do about a finding or an alert, or without a name the list of all
     Runbook {
-        /// The finding's name, as `check` and the page give it
-        #[arg(value_parser = PossibleValuesParser::new(Code::ALL.map(Code::as_str)), hide_possible_values = true)]
-        finding: Option<String>,
+        /// The finding's name, as `check` and the page give it, or the end of an alert's runbook_url
+        #[arg(value_parser = PossibleValuesParser::new(Runbook::all().map(|runbook| runbook.name)), hide_possible_values = true)]
+        name: Option<String>,
     },
     /// Print the metrics once, or write them to a file for node_exporter's textfile collector
     Scrape(ScrapeArguments),

@@ -21,8 +21,7 @@ use crate::exporter::demo::{self, Demo};
 use crate::exporter::discovery::{self, Surroundings};
 use crate::exporter::expose::family::ExporterFacts;
 use crate::exporter::expose::metrics::Exposition;
-use crate::exporter::expose::runbooks;
-use crate::exporter::findings::Code;
+use crate::exporter::expose::runbooks::Runbook;
 use crate::exporter::reload::{ConfigSource, Loader, Reloader};
 use crate::exporter::serve;
 use crate::exporter::snapshot::Fleet;
@@ -38,7 +37,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve(arguments),
         Command::Check(arguments) => check(&arguments),
-        Command::Runbook { finding } => runbook(finding.as_deref()),
+        Command::Runbook { name } => runbook(name.as_deref()),
         Command::Scrape(arguments) => scrape(&arguments),
         Command::Discover(arguments) => discover(&arguments),
         Command::CheckConfig { file } => check_config(&file),
@@ -173,16 +172,16 @@ pub(super) fn look_once(mut config: Config, timeout: Duration) -> Result<Arc<Fle
 
 /// The names of all runbooks, with what each is about.
 fn runbook_names() -> String {
-    let longest = Code::ALL.into_iter().map(|code| code.as_str().len()).max().unwrap_or_default();
-    let line = |code: Code| format!("{:longest$}  {}\n", code.as_str(), code.title());
-    let lines: String = Code::ALL.into_iter().map(line).collect();
+    let longest = Runbook::all().map(|runbook| runbook.name.len()).max().unwrap_or_default();
+    let lines: String =
+        Runbook::all().map(|Runbook { name, title, .. }| format!("{name:longest$}  {title}\n")).collect();
     format!("{lines}\n`hermes-exporter runbook NAME` prints one.\n")
 }
 
 /// The text of a runbook as it is written, which is made to be read in a terminal too.
-fn runbook(finding: Option<&str>) -> Result<ExitCode, CommandError> {
-    let text = match finding.and_then(Code::named) {
-        Some(code) => runbooks::text(code).to_owned(),
+fn runbook(name: Option<&str>) -> Result<ExitCode, CommandError> {
+    let text = match name.and_then(Runbook::named) {
+        Some(runbook) => runbook.text.to_owned(),
         None => runbook_names(),
     };
     print(&text)?;
