@@ -285,6 +285,8 @@ pub struct Links {
     pub prometheus: Option<reqwest::Url>,
     /// The dashboard of an instance; `{instance}` in it stands for its name.
     pub dashboard: Option<String>,
+    /// What serves runbooks, as people reach it: what is before `/runbooks/` in `runbook_url`.
+    pub runbooks: Option<reqwest::Url>,
 }
 
 /// A heartbeat whose absence is told.

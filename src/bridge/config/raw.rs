@@ -197,6 +197,8 @@ pub(super) struct RawLinks {
     pub(super) prometheus: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) dashboard: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) runbooks: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -57,6 +57,7 @@ pub static KEYS: &[Key] = &[
     key("links.alertmanager", "URL", "that of Alertmanager itself", "Alertmanager, as people reach it"),
     key("links.prometheus", "URL", "that of Prometheus itself", "Prometheus, as people reach it"),
     key("links.dashboard", "URL", "none", "The dashboard of an instance; `{instance}` in it stands for its name"),
+    key("links.runbooks", "URL", "as alerts have them", "What serves the runbooks (`hermes-exporter`), as people reach it: stands for what is before `/runbooks/` in an alert's `runbook_url`, as in `https://vm.example.ts.net`. A link to 127.0.0.1 leads nowhere on a phone, and is left out without this"),
     key("watchdog", "map", "none", "The heartbeat whose absence is told"),
     key("watchdog.match", "matchers", "required", "The alert that always fires, as in `alertname = \"Watchdog\"`; it is not told itself"),
     key("watchdog.max_silence", "duration", "required", "How long there may be none: more than the `repeat_interval` of its route"),

@@ -392,6 +392,7 @@ impl BridgeCheck<'_> {
             alertmanager: url(&typed.alertmanager, "alertmanager")?,
             prometheus: url(&typed.prometheus, "prometheus")?,
             dashboard: dashboard.as_ref().map(|typed| typed.value.clone()),
+            runbooks: url(&typed.runbooks, "runbooks")?,
         })
     }
 

@@ -25,8 +25,9 @@ pub(super) struct AlertLinks {
 /// The links of an alert.
 pub(super) fn of(alert: &Alert, external_url: &str, links: &Links) -> AlertLinks {
     let annotation = |name: &str| alert.annotations.get(name).and_then(|url| reachable(url));
+    let runbook = |name: &str| runbook(alert.annotations.get(name)?, links.runbooks.as_ref());
     AlertLinks {
-        runbook: annotation("runbook_url").or_else(|| annotation("runbook")),
+        runbook: runbook("runbook_url").or_else(|| runbook("runbook")),
         graph: graph(&alert.generator_url, links.prometheus.as_ref()),
         dashboard: annotation("dashboard_url").or_else(|| dashboard(alert, links.dashboard.as_deref()?)),
         silence: silence(&alert.labels, external_url, links.alertmanager.as_ref()),
@@ -52,10 +53,26 @@ fn reachable(url: &str) -> Option<String> {
     (!is_loopback).then(|| url.into())
 }
 
+/// Wherever it leads. What has another scheme may have a path that does not begin with a slash, and would lengthen the
+/// name of the host that it is put behind.
+fn web_url(url: &str) -> Option<Url> {
+    Url::parse(url.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// Of several folders of this name the last one is that of the runbooks. What is written elsewhere stays where it is.
+fn runbook(url: &str, base: Option<&Url>) -> Option<String> {
+    let Some(base) = base else { return reachable(url) };
+    let moved = web_url(url).and_then(|url| {
+        let path = url.path().rfind("/runbooks/").and_then(|at| url.path().get(at..))?;
+        let fragment = url.fragment().map(|fragment| format!("#{fragment}")).unwrap_or_default();
+        openable(&format!("{}{path}{fragment}", base.as_str().trim_end_matches('/')))
+    });
+    moved.map(Into::into).or_else(|| reachable(url))
+}
+
 fn graph(generator: &str, base: Option<&Url>) -> Option<String> {
     let Some(base) = base else { return reachable(generator) };
-    // What has another scheme may have a path that does not begin with a slash, and would lengthen the name of the host.
-    let generator = Url::parse(generator).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let generator = web_url(generator)?;
     // What is before `/graph` is where Prometheus believes to be.
     let path = generator.path().rfind("/graph").and_then(|at| generator.path().get(at..)).unwrap_or(generator.path());
     let query = generator.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -127,6 +144,7 @@ mod tests {
             alertmanager: Some("https://alerts.example.org/am/".parse().unwrap()),
             prometheus: Some("https://prometheus.example.org/".parse().unwrap()),
             dashboard: Some("https://grafana.example.org/d/hermes?var-instance={instance}".to_owned()),
+            runbooks: None,
         };
         let alert = alert(
             "http://box:9090/prom/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
@@ -142,6 +160,35 @@ mod tests {
                 "https://alerts.example.org/am/#/silences/new?filter=%7Balertname%3D%22A%20%5C%22b%5C%22%22%2C%20instance%3D%22Vijay%3A9119%22%7D"
             )
         );
+    }
+
+    #[test]
+    fn runbooks_of_this_machine_lead_to_where_people_reach_it() {
+        let links = Links { runbooks: Some("https://vm.example.ts.net/hermes/".parse().unwrap()), ..Links::default() };
+        for (written, leads_to) in [
+            (
+                "http://127.0.0.1:10119/runbooks/gateway_down",
+                Some("https://vm.example.ts.net/hermes/runbooks/gateway_down"),
+            ),
+            ("http://hermes.example:10119/runbooks/a#mend", Some("https://vm.example.ts.net/hermes/runbooks/a#mend")),
+            ("http://hermes-exporter:10119/runbooks/a", Some("https://vm.example.ts.net/hermes/runbooks/a")),
+            ("http://127.0.0.1/runbooks/x/runbooks/a", Some("https://vm.example.ts.net/hermes/runbooks/a")),
+            // Those of somebody else are elsewhere.
+            ("https://wiki.example.org/pages/disk-full", Some("https://wiki.example.org/pages/disk-full")),
+            ("https://wiki.example.org/?page=/runbooks/a", Some("https://wiki.example.org/?page=/runbooks/a")),
+            ("http://127.0.0.1:8080/wiki", None),
+            ("http://box:10119/wiki", None),
+            ("javascript:/runbooks/a", None),
+            ("/runbooks/a", None),
+            ("", None),
+        ] {
+            for name in ["runbook_url", "runbook"] {
+                let found = of(&alert("", &[(name, written)]), "", &links).runbook;
+                assert_eq!(found.as_deref(), leads_to, "{name} {written}");
+            }
+        }
+        let found = of(&alert("", &[("runbook_url", "http://127.0.0.1:10119/runbooks/a")]), "", &Links::default());
+        assert_eq!(found.runbook, None, "on a phone that is the phone");
     }
 
     #[test]
