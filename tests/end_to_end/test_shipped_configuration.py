@@ -1,4 +1,4 @@
-"""What alerts/ ships is taken by promtool, amtool, Prometheus and Alertmanager as it lies there, and does what it says."""
+"""What alerts/ ships is taken by promtool, amtool, Prometheus and Alertmanager as it lies there, and works."""
 
 from __future__ import annotations
 
@@ -50,12 +50,15 @@ def test_alertmanager_takes_the_configuration(amtool: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["prometheus.yml", "alertmanager.yml"])
-def test_names_of_containers_are_replaced_as_it_is_written(copied: Path, promtool: Path, amtool: Path, name: str) -> None:
+def test_names_of_containers_are_replaced_as_it_is_written(
+    copied: Path, promtool: Path, amtool: Path, name: str
+) -> None:
     file = copied / name
     command = commands_in_comments(file)[0]
     readme = (ALERTS / "README.md").read_text(encoding="utf-8")
     said = re.sub(r"\s*\\\n\s*", " ", readme)
-    assert re.sub(r"\s+", " ", command) + f" > /etc/prometheus/{name}" in said, f"README.md says another one than {command}"
+    written = re.sub(r"\s+", " ", command) + f" > /etc/prometheus/{name}"
+    assert written in said, f"README.md says another one than {command}"
     assert CONTAINERS.search(file.read_text())
     changed = subprocess.run(["bash", "-ec", command], cwd=copied, check=True, capture_output=True, text=True).stdout
     assert not CONTAINERS.search(changed) and "127.0.0.1:" in changed
