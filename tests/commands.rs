@@ -193,51 +193,6 @@ fn a_hangup_loads_the_configuration_and_a_term_ends_in_order() {
 }
 
 #[test]
-fn the_demonstration_shows_a_living_gateway_and_leaves_nothing_behind() {
-    let home = empty();
-    let mut serving = Serving::start(home.path(), &["demo"]);
-    let state = |serving: &Serving, state: &str| {
-        serving
-            .get("/metrics?instance=vijay")
-            .contains(&format!("hermes_gateway_state{{instance=\"vijay\",state=\"{state}\"}} 1\n"))
-    };
-    // The stand-in takes a moment to write what it is.
-    while !state(&serving, "running") {}
-    let metrics = serving.get("/metrics");
-    assert!(metrics.contains("hermes_gateway_up{instance=\"vijay\"} 1\n"));
-    assert!(metrics.contains("hermes_sessions_active{instance=\"vijay\"} 2\n"), "it was moved to the present");
-    assert!(metrics.contains("hermes_platform_up{instance=\"vijay\",platform=\"discord\"} 0\n"));
-    assert!(!metrics.contains("hermes_collector_failure_info{"));
-
-    let mut introduction = String::new();
-    let out = serving.child.stdout.as_mut().unwrap();
-    let mut byte = [0];
-    while !introduction.ends_with("removes everything.\n\n") {
-        assert_eq!(out.read(&mut byte).unwrap(), 1, "{introduction}");
-        introduction.push(char::from(byte[0]));
-    }
-    let number = introduction.split("process ").nth(1).unwrap().split(')').next().unwrap();
-    let gateway = rustix::process::Pid::from_raw(number.parse().unwrap()).unwrap();
-
-    rustix::process::kill_process(gateway, rustix::process::Signal::STOP).unwrap();
-    while !state(&serving, "frozen") {}
-    assert!(serving.get("/metrics").contains("hermes_gateway_up{instance=\"vijay\"} 0\n"));
-    rustix::process::kill_process(gateway, rustix::process::Signal::CONT).unwrap();
-    while !state(&serving, "running") {}
-    rustix::process::kill_process(gateway, rustix::process::Signal::KILL).unwrap();
-    while !state(&serving, "crashed") {}
-    let metrics = serving.get("/metrics");
-    assert!(
-        !metrics.contains("hermes_platform_up{instance=\"vijay\""),
-        "what it says of its platforms is what once was"
-    );
-
-    serving.signal(rustix::process::Signal::INT);
-    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
-    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing is left");
-}
-
-#[test]
 fn a_runbook_is_printed_by_the_name_that_a_check_gives() {
     let home = empty();
     let (code, text, _) = run(home.path(), &["runbook", "backup_stale"]);

@@ -10,6 +10,7 @@
 //! * [`http`]: routes, formats, filters, reload.
 //! * [`logs`]: a million records of a log, counted through rotation.
 //! * [`commands`]: the program: commands, exit codes, signals.
+//! * [`demo`]: the demonstration: its incident, and that nothing of it is left.
 //! * [`check`]: what `check` prints, and with which code it exits.
 //! * [`alerts`]: the alert rules against the findings, the metrics, the runbooks and their own tests.
 //! * [`documents`]: links between the documents lead somewhere.
@@ -23,6 +24,7 @@ mod backups;
 mod check;
 mod commands;
 mod damage;
+mod demo;
 mod documents;
 mod expected;
 mod golden;

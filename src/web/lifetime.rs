@@ -50,6 +50,18 @@ pub fn termination() -> std::io::Result<impl Future<Output = &'static str>> {
     })
 }
 
+/// Completes on SIGHUP as well, as it comes when a terminal is closed; for what has no other place to be.
+pub fn termination_or_hangup() -> std::io::Result<impl Future<Output = &'static str>> {
+    let terminated = termination()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            name = terminated => name,
+            _ = hangup.recv() => "SIGHUP",
+        }
+    })
+}
+
 /// Calls `each` on every SIGHUP, for ever.
 pub fn on_hangup<F: Future<Output = ()>>(each: impl Fn() -> F) -> std::io::Result<impl Future<Output = ()>> {
     let mut hangup = signal(SignalKind::hangup())?;

@@ -36,9 +36,13 @@ impl Arguments {
         matches!(self.command, Some(Command::Check(_)))
     }
 
-    /// The least important that is logged. What can not be told is in what `check` prints.
+    /// The least important that is logged. What can not be told is in what `check` prints, and what goes on in what
+    /// `demo` prints.
     pub(super) fn log_level(&self) -> LogLevel {
-        let otherwise = if self.is_check() { LogLevel::Error } else { LogLevel::Info };
+        let otherwise = match self.command {
+            Some(Command::Check(_) | Command::Demo(_)) => LogLevel::Error,
+            _ => LogLevel::Info,
+        };
         self.logging.level.unwrap_or(otherwise)
     }
 }
@@ -66,13 +70,23 @@ pub(super) enum Command {
     },
     /// Ask the exporter that runs here whether it is healthy: exit code 0, or 1 with what is wrong; for a container's HEALTHCHECK
     Healthcheck(HealthcheckArguments<10119>),
-    /// Serve sample homes with a stand-in for a gateway, to try everything without Hermes
+    /// Play an incident in sample homes, through Prometheus and the bridge to a chat, to try everything without Hermes
     Demo(DemoArguments),
     /// The stand-in for a gateway that `demo` starts; its arguments are those of the real one
     #[command(hide = true)]
     Gateway {
         #[arg(hide = true, value_parser = ["run"])]
         run: String,
+    },
+    /// What `demo` starts other programs with: they end when the process that has started them does
+    #[command(hide = true)]
+    WithParent {
+        #[arg(hide = true)]
+        parent: u32,
+        #[arg(hide = true)]
+        program: PathBuf,
+        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
 }
 
@@ -158,9 +172,12 @@ pub(super) struct DiscoverArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Listen on this address
+    /// Listen on this address; everything else chooses free ones
     #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10119")]
     pub(super) listen_addresses: Vec<String>,
+    /// Start everything, and let nothing happen
+    #[arg(long)]
+    pub(super) no_incident: bool,
 }
 
 /// `--collector.<name>` and `--no-collector.<name>` for every row of the table of collectors; the last one wins.

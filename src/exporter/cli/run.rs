@@ -1,6 +1,7 @@
 //! What each command does.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,23 +47,35 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         }
         Command::Demo(arguments) => demonstrate(arguments),
         Command::Gateway { .. } => Ok(demo::stand_in_gateway()?),
+        Command::WithParent { parent, program, arguments } => {
+            Err(demo::run_with_parent(parent, &program, &arguments).into())
+        }
     }
 }
 
 fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
     let loader = loader(arguments.config_file, arguments.collectors.0);
-    serve_until_stopped(loader, &arguments.listen_addresses, &arguments.telemetry_path, |_| ())
+    let runtime = runtime()?;
+    let stop = listening_for_signals(&runtime, lifetime::termination)?;
+    serve_until(runtime, stop, loader, &arguments.listen_addresses, &arguments.telemetry_path, async |_| ())
 }
 
 fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
-    let demo = Demo::set_up()?;
+    let runtime = runtime()?;
+    // Before anything is there that would be left behind.
+    let stop = listening_for_signals(&runtime, lifetime::termination_or_hangup)?;
+    let mut demo = Demo::set_up()?;
     let loader = loader(Some(demo.config_file()), Vec::new());
-    let outcome = serve_until_stopped(loader, &arguments.listen_addresses, "/metrics", |address| {
-        // It serves also where nobody can be told.
-        let _ = print(&demo.introduction(address));
-    });
+    let play = async |address: SocketAddr| demo.play(address, !arguments.no_incident).await;
+    let outcome = serve_until(runtime, stop, loader, &arguments.listen_addresses, "/metrics", play);
     demo.tear_down();
     outcome
+}
+
+/// What completes when the program is told to end, from now on.
+fn listening_for_signals<F>(runtime: &Runtime, listen: fn() -> std::io::Result<F>) -> Result<F, CommandError> {
+    let _entered = runtime.enter();
+    listen().map_err(system("waiting for signals"))
 }
 
 pub(super) fn loader(config_file: Option<std::path::PathBuf>, switches: Vec<(&'static str, bool)>) -> Loader {
@@ -88,11 +101,15 @@ pub(super) fn load_without(
     Ok(config)
 }
 
-fn serve_until_stopped(
+/// Serves until `stop` completes. What happens `beside` it is begun when it serves, on the thread that has called this,
+/// and is dropped with it.
+fn serve_until(
+    runtime: Runtime,
+    stop: impl Future<Output = &'static str>,
     loader: Loader,
     addresses: &[String],
     telemetry_path: &str,
-    is_serving: impl FnOnce(&str),
+    beside: impl AsyncFnOnce(SocketAddr),
 ) -> Result<ExitCode, CommandError> {
     let is_own_path = telemetry_path.starts_with('/')
         && telemetry_path.len() > 1
@@ -104,9 +121,7 @@ fn serve_until_stopped(
     raise_descriptor_limit();
     let background = Background::start().map_err(system("starting a thread"))?;
     let reloader = Arc::new(Reloader::new(loader, background)?);
-    let runtime = runtime()?;
     let served = runtime.block_on(async {
-        let termination = lifetime::termination().map_err(system("waiting for signals"))?;
         let reloading = Arc::clone(&reloader);
         let hangups = lifetime::on_hangup(move || {
             let reloader = Arc::clone(&reloading);
@@ -119,13 +134,26 @@ fn serve_until_stopped(
         // The first look is begun before it is asked for; a scrape that comes meanwhile shares it.
         let crew = reloader.crew();
         tokio::spawn(async move { crew.look(&Selection::default(), Instant::now() + Duration::from_secs(60)).await });
-        is_serving(&first.map(|address| address.to_string()).unwrap_or_default());
         let router = serve::router(reloader, telemetry_path);
+        let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
         let stop = async {
-            let signal = termination.await;
+            let signal = stop.await;
             tracing::info!(signal, "Stopping.");
+            drop(stopping);
         };
-        lifetime::serve(listeners, router, stop).await.map_err(system("serving"))
+        let beside = async {
+            let beside = async {
+                if let Some(address) = first {
+                    beside(address).await;
+                }
+            };
+            tokio::select! {
+                () = beside => {}
+                _ = stopped => {}
+            }
+        };
+        let (served, ()) = tokio::join!(lifetime::serve(listeners, router, stop), beside);
+        served.map_err(system("serving"))
     });
     // A collector that hangs must not keep the program from ending.
     runtime.shutdown_background();
