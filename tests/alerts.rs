@@ -13,8 +13,19 @@ use serde::de::DeserializeOwned;
 
 const RUNBOOKS: &str = "http://127.0.0.1:10119/runbooks/";
 
-/// What Prometheus itself has.
-const OF_PROMETHEUS: [&str; 4] = ["up", "ALERTS", "ALERTS_FOR_STATE", "scrape_samples_scraped"];
+/// What Prometheus and Alertmanager have of their own.
+const OF_PROMETHEUS: [&str; 10] = [
+    "up",
+    "ALERTS",
+    "ALERTS_FOR_STATE",
+    "scrape_samples_scraped",
+    "prometheus_notifications_alertmanagers_discovered",
+    "prometheus_notifications_dropped_total",
+    "prometheus_config_last_reload_successful",
+    "prometheus_rule_evaluation_failures_total",
+    "alertmanager_notifications_failed_total",
+    "alertmanager_config_last_reload_successful",
+];
 
 /// Limits that are not in a rule as such: who says so instead, and why.
 const LIMITS_BY_ANOTHER_NAME: [(Threshold, &str); 4] = [
