@@ -13,7 +13,8 @@ use super::processes::printed;
 pub(super) fn homes(folder: &Path, exporter: SocketAddr) -> String {
     format!(
         "
-Two sample homes, vijay (of root) and bheem (of uma), in {folder}
+Two sample homes in {folder}:
+vijay, whose alerts go to the chat `root`, and bheem, whose go to `uma`.
 
   hermes-exporter      http://{exporter}/
 ",
@@ -29,11 +30,8 @@ pub(super) fn chain(bridge: Option<&Bridge>, monitoring: Option<&Monitoring>) ->
                        Without it there is nobody to tell; the homes are served all the same.\n"
             .to_owned();
     };
-    let _ = writeln!(
-        text,
-        "  hermes-alert-bridge  http://{}/metrics  prints what it would send to Telegram",
-        bridge.address()
-    );
+    let _ =
+        writeln!(text, "  hermes-alert-bridge  http://{}/metrics  (prints its messages, sends none)", bridge.address());
     match monitoring {
         Some(monitoring) => {
             let _ = writeln!(text, "  Prometheus           http://{}/alerts", monitoring.prometheus());
@@ -41,8 +39,9 @@ pub(super) fn chain(bridge: Option<&Bridge>, monitoring: Option<&Monitoring>) ->
         }
         None if Monitoring::is_installed() => {}
         None => text.push_str(
-            "  Prometheus and Alertmanager are not on the PATH: apt install prometheus prometheus-alertmanager
-  Without them, this demonstration stands in: it posts what they would to the bridge.\n",
+            "  Prometheus and Alertmanager are not both on the PATH:
+                       apt install prometheus prometheus-alertmanager
+  Without them this demonstration stands in, and posts to the bridge what they would.\n",
         ),
     }
     text
@@ -51,7 +50,7 @@ pub(super) fn chain(bridge: Option<&Bridge>, monitoring: Option<&Monitoring>) ->
 /// Before the incident.
 pub(super) fn prologue(is_monitored: bool) -> String {
     let rules = if is_monitored {
-        "The alert rules are those in alerts/rules, with minutes made seconds. It begins when Prometheus has had a first look."
+        "The alert rules are those in alerts/rules,\nwith minutes made seconds. It begins when Prometheus has had a first look."
     } else {
         "The texts are those in alerts/rules."
     };
@@ -94,15 +93,17 @@ pub(super) fn to_try(facts: &Facts<'_>) -> String {
     let Facts { exporter, folder, config_file, gateway, bridge, monitoring } = facts;
     let program = std::env::current_exe().map_or("hermes-exporter".into(), |path| path.display().to_string());
     let (frozen, crashed) = match monitoring {
-        Some(_) => ("freezes: root's chat gets a message", "crashes: another one"),
-        None => ("freezes: hermes_gateway_up turns 0, the state frozen", "crashes"),
+        Some(_) => ("freezes: root's chat gets a message", "crashes, for good: another one"),
+        None => ("freezes: hermes_gateway_up turns 0, the state frozen", "crashes, for good"),
     };
     let mut text = format!(
         "
-Serving on http://{exporter}/  Open it in a browser: the page, and the runbooks of what is wrong. Try, in another terminal:
+Serving on http://{exporter}/
+Open it in a browser: the status page, and the runbooks of what is wrong.
+Try, in another terminal:
 
   curl -s http://{exporter}/metrics | grep hermes_gateway
-  curl -s http://{exporter}/metrics | grep hermes_backup    # bheem's newest commit has not been pushed for days
+  curl -s http://{exporter}/metrics | grep hermes_backup    # bheem's is days old
   curl -s http://{exporter}/api/v1/findings
   {program} check --config.file {file}
   kill -STOP {gateway}    # vijay's gateway {frozen}
@@ -118,7 +119,8 @@ Serving on http://{exporter}/  Open it in a browser: the page, and the runbooks 
             text,
             "  curl '{notify}' -d 'It works'    # a message from a script
 
-New messages are shown here in a line each, and stand in full in {}
+New messages are shown here in a line each. All of them stand in full in
+{}
 ",
             messages.display()
         );
@@ -126,7 +128,11 @@ New messages are shown here in a line each, and stand in full in {}
     if let Some(monitoring) = monitoring {
         let _ = writeln!(
             text,
-            "\nFor dashboards, give a Grafana the data source http://{}/ and import dashboards/*.json.",
+            "While a gateway is down nothing is said of its platforms: what was told of them ends
+meanwhile, and comes back with it.
+
+For dashboards, give a Grafana the data source http://{}/
+and import dashboards/*.json.",
             monitoring.prometheus()
         );
     }
