@@ -100,3 +100,13 @@ def test_the_package_has_the_version_of_the_programs() -> None:
 @pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])
 def test_a_maintainer_script_is_a_script(script: str) -> None:
     run("sh", "-n", PACKAGING / "debian" / script).succeeded()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_mistake_is_not_tried_again(binary: Path, bridge_binary: Path, tmp_path: Path, unit: str) -> None:
+    text = (PACKAGING / "systemd" / unit).read_text()
+    (given_up,) = re.findall(r"^RestartPreventExitStatus=(\d+)$", text, re.M)
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("no_such_key: 1\n")
+    ended = run(binary if "exporter" in unit else bridge_binary, "--config.file", wrong)
+    assert ended.code == int(given_up), ended.log
