@@ -110,3 +110,15 @@ def test_a_mistake_is_not_tried_again(binary: Path, bridge_binary: Path, tmp_pat
     wrong.write_text("no_such_key: 1\n")
     ended = run(binary if "exporter" in unit else bridge_binary, "--config.file", wrong)
     assert ended.code == int(given_up), ended.log
+
+
+def test_a_reload_asks_whether_the_service_can_read_its_configuration(tmp_path: Path) -> None:
+    text = (PACKAGING / "systemd/hermes-exporter.service").read_text()
+    # Without a `+`, which would ask it of root.
+    (command,) = re.findall(r"^ExecReload=/bin/sh -c '(.*)'$", text, re.M)
+    configuration = "/etc/hermes-exporter/hermes-exporter.yml"
+    assert configuration in command
+    there = tmp_path / "there.yml"
+    there.write_text("instances: []\n")
+    run("sh", "-c", command.replace(configuration, str(there))).succeeded()
+    assert run("sh", "-c", command.replace(configuration, str(tmp_path / "none.yml"))).code != 0
