@@ -164,11 +164,20 @@ fn is_same_folder(one: &Path, other: &Path) -> bool {
         || std::fs::canonicalize(one).is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
+/// Where a document is to be read: where the package has put it, or else in the sources.
+fn documentation(name: &str) -> String {
+    let installed = format!("/usr/share/doc/hermes-exporter/docs/{name}");
+    if Path::new(&installed).exists() { installed } else { format!("docs/{name}") }
+}
+
 /// The instances as a configuration file to start from.
 pub fn as_configuration(found: &Discovered, hidden: &[User]) -> String {
     // A JSON string is a YAML string.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let mut text = String::from("# Found by `hermes-exporter discover`. Every key: docs/configuration.md\n");
+    let mut text = format!("# Found by `hermes-exporter discover`. Every key: {}\n", documentation("configuration.md"));
+    if found.instances.iter().any(|instance| !instance.units.is_empty()) {
+        text.push_str("# A line `units` is a guess: without its mark that unit is missed where it does not run.\n");
+    }
     text.push_str(if found.instances.is_empty() { "instances: []\n" } else { "instances:\n" });
     for instance in &found.instances {
         text.push_str(&format!("  - name: {}\n", quoted(&instance.name)));

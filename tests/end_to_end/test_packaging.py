@@ -122,3 +122,13 @@ def test_a_reload_asks_whether_the_service_can_read_its_configuration(tmp_path: 
     there.write_text("instances: []\n")
     run("sh", "-c", command.replace(configuration, str(there))).succeeded()
     assert run("sh", "-c", command.replace(configuration, str(tmp_path / "none.yml"))).code != 0
+
+
+def test_what_discover_prints_says_how_to_go_on(binary: Path, tmp_path: Path) -> None:
+    (tmp_path / ".hermes").mkdir()
+    (tmp_path / ".hermes/config.yaml").write_text("")
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    found = run(binary, "discover", environment=environment).succeeded().output
+    (keys,) = re.findall(r"Every key: (\S+)$", found, re.M)
+    assert Path(keys).is_file() or (REPOSITORY / keys).is_file(), keys
+    assert "A line `units` is a guess" in found and "# units: [" in found, found

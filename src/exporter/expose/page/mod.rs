@@ -183,8 +183,9 @@ fn nothing_to_look_at() -> Markup {
     html! {
         section class="panel" {
             h2 { "No Hermes home was found" }
-            p { "Run " code { "hermes-exporter discover" } " as the user who runs Hermes, or name the homes in a file and start "
-                "with " code { "--config.file" } "." }
+            p { "Run " code { "hermes-exporter discover" } " as the user who runs Hermes, or "
+                code { "hermes-exporter discover --all-users" } " as root. What it prints belongs in the file that "
+                code { "--config.file" } " names." }
         }
     }
 }
