@@ -1,6 +1,6 @@
 //! Addresses to listen on, bound before anything is served, so that a wrong one is an error at the start.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 
@@ -54,6 +54,17 @@ pub fn announce(listeners: &[TcpListener], is_guarded: bool) -> std::io::Result<
     Ok(addresses.first().copied())
 }
 
+/// Where what listens at an address is reached from this machine: who listens on all addresses, on the one that is always
+/// there.
+pub fn as_reached_from_here(listened_on: SocketAddr) -> SocketAddr {
+    let host = match listened_on.ip() {
+        IpAddr::V4(host) if host.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(host) if host.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        host => host,
+    };
+    SocketAddr::new(host, listened_on.port())
+}
+
 /// Whether others than this machine's own programs can reach the address.
 fn is_reachable_from_outside(address: &SocketAddr) -> bool {
     !address.ip().is_loopback()
@@ -72,6 +83,15 @@ mod tests {
         assert!(error.to_string().starts_with(&format!("can not listen on {taken};")), "{error}");
         for wrong in ["", "10119", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999"] {
             assert!(matches!(bind(&[wrong.to_owned()]).await, Err(ListenError::Address { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_are_this_machine() {
+        for (listened_on, asked) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+        {
+            assert_eq!(as_reached_from_here(listened_on.parse().unwrap()), asked.parse().unwrap());
         }
     }
 }

@@ -38,13 +38,20 @@ pub(super) struct Incident<'a> {
     pub(super) monitoring: Option<&'a mut Monitoring>,
 }
 
-/// When something is told, counted from the beginning of the incident.
+/// How it goes on, from when the gateway dies.
 #[derive(Debug)]
-struct Clock(Instant);
+struct Course {
+    /// What the shipped rules tell of it.
+    alert: Alert,
+    began: Timestamp,
+    clock: Instant,
+    /// How many messages were about something else.
+    others: usize,
+}
 
-impl Clock {
+impl Course {
     fn tell(&self, what: &str) {
-        say(&introduction::step(self.0.elapsed(), what));
+        say(&introduction::step(self.clock.elapsed(), what));
     }
 }
 
@@ -53,41 +60,57 @@ impl Incident<'_> {
     pub(super) async fn play(mut self) -> Result<(), DemoError> {
         let alert = Alert::about(FINDING, INSTANCE, self.exporter)?;
         say(&introduction::prologue(self.monitoring.is_some()));
-        let mut others = self.until_all_is_seen_well().await?;
-        let clock = Clock(Instant::now());
-        let began = Timestamp::now();
+        let others = self.until_all_is_seen_well().await?;
+        let mut course = Course { alert, began: Timestamp::now(), clock: Instant::now(), others };
+        self.gateway_dies(&mut course).await?;
+        tokio::time::sleep(OUTAGE.saturating_sub(course.clock.elapsed())).await;
+        self.gateway_comes_back(&mut course).await?;
+        say(&introduction::epilogue(course.others));
+        Ok(())
+    }
+
+    /// From the death of the gateway to the message about it.
+    async fn gateway_dies(&mut self, course: &mut Course) -> Result<(), DemoError> {
         let died = self.gateway.id();
         self.gateway.kill();
-        clock.tell(&format!("The gateway of {INSTANCE} dies (process {died}: kill -KILL)."));
+        course.tell(&format!("The gateway of {INSTANCE} dies (process {died}: kill -KILL)."));
         self.until_found().await?;
-        clock.tell(&format!("The exporter finds {}: hermes_gateway_up{{instance=\"{INSTANCE}\"}} 0", FINDING.as_str()));
+        let finding = FINDING.as_str();
+        course.tell(&format!("The exporter finds {finding}: hermes_gateway_up{{instance=\"{INSTANCE}\"}} 0"));
         if self.monitoring.is_some() {
-            self.until_fires(&alert).await?;
-            clock.tell(&format!("Prometheus fires {}, and tells Alertmanager.", alert.name));
+            self.until_fires(&course.alert).await?;
+            course.tell(&format!("Prometheus fires {}, and tells Alertmanager.", course.alert.name));
         } else {
-            self.bridge.take(&notification(&alert, FINDING, INSTANCE, began, None, self.exporter)).await?;
-            clock.tell("What Alertmanager would post about it is posted to the bridge.");
+            self.post(course, None).await?;
+            course.tell("What Alertmanager would post about it is posted to the bridge.");
         }
-        let message = self.message(&alert, |message| message.answers.is_none(), &mut others).await?;
-        clock.tell("The bridge tells uma, whose agent it is, and nobody else.");
+        let message = self.message(course, |message| message.answers.is_none()).await?;
+        course.tell("The bridge tells uma, whose agent it is, and nobody else.");
         say(&message.shown());
+        Ok(())
+    }
 
-        tokio::time::sleep(OUTAGE.saturating_sub(clock.0.elapsed())).await;
+    /// From the new start of the gateway to the message that it is over.
+    async fn gateway_comes_back(&mut self, course: &mut Course) -> Result<(), DemoError> {
         *self.gateway = stand_in::start(self.folder, INSTANCE)?;
         let started = self.gateway.id();
-        clock.tell(&format!("The gateway of {INSTANCE} is started again (process {started})."));
+        course.tell(&format!("The gateway of {INSTANCE} is started again (process {started})."));
         self.until_up().await?;
-        clock.tell(&format!("The exporter finds it well: hermes_gateway_up{{instance=\"{INSTANCE}\"}} 1"));
+        course.tell(&format!("The exporter finds it well: hermes_gateway_up{{instance=\"{INSTANCE}\"}} 1"));
         if self.monitoring.is_none() {
-            let over = notification(&alert, FINDING, INSTANCE, began, Some(Timestamp::now()), self.exporter);
-            self.bridge.take(&over).await?;
-            clock.tell("What Alertmanager would post about that is posted to the bridge.");
+            self.post(course, Some(Timestamp::now())).await?;
+            course.tell("What Alertmanager would post about that is posted to the bridge.");
         }
-        let message = self.message(&alert, |message| message.answers.is_some(), &mut others).await?;
-        clock.tell("The bridge tells that it is over.");
+        let message = self.message(course, |message| message.answers.is_some()).await?;
+        course.tell("The bridge tells that it is over.");
         say(&message.shown());
-        say(&introduction::epilogue(others));
         Ok(())
+    }
+
+    /// Posts to the bridge what Alertmanager would.
+    async fn post(&self, course: &Course, ended: Option<Timestamp>) -> Result<(), DemoError> {
+        let notification = notification(&course.alert, FINDING, INSTANCE, course.began, ended, self.exporter);
+        self.bridge.take(&notification).await
     }
 
     /// Waits until everybody knows that the gateway is up. Gives how many messages came meanwhile.
@@ -134,12 +157,7 @@ impl Incident<'_> {
 
     /// The first message about the incident that is as it should be. Others are counted, except that what is over changes
     /// its message, too.
-    async fn message(
-        &mut self,
-        alert: &Alert,
-        is_it: impl Fn(&Message) -> bool,
-        others: &mut usize,
-    ) -> Result<Message, DemoError> {
+    async fn message(&mut self, course: &mut Course, is_it: impl Fn(&Message) -> bool) -> Result<Message, DemoError> {
         wait_for("the message of the bridge", async || {
             self.bridge.process().still_runs()?;
             if let Some(monitoring) = &mut self.monitoring {
@@ -147,11 +165,11 @@ impl Incident<'_> {
             }
             let mut found = None;
             for message in self.bridge.messages().more()? {
-                let is_about_it = message.chat == CHAT && message.text.contains(&alert.name);
+                let is_about_it = message.chat == CHAT && message.text.contains(&course.alert.name);
                 if is_about_it && message.changes.is_none() && found.is_none() && is_it(&message) {
                     found = Some(message);
                 } else if message.changes.is_none() {
-                    *others += 1;
+                    course.others += 1;
                 }
             }
             Ok(found)

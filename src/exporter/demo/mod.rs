@@ -14,10 +14,11 @@
 //! * [`notification`]: what is posted where there is no Alertmanager;
 //! * [`bridge`], [`messages`]: the bridge, and what it would send;
 //! * [`incident`]: what is played; [`introduction`]: what is said of all this;
-//! * [`loopback`]: asking the programs over HTTP, and waiting for them.
+//! * [`loopback`]: asking the programs over HTTP, and waiting for them; [`error`]: why a part does not go on.
 
 mod backups;
 mod bridge;
+mod error;
 mod homes;
 mod incident;
 mod introduction;
@@ -29,7 +30,7 @@ mod processes;
 mod rules;
 mod stand_in;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,7 +39,9 @@ use tempfile::TempDir;
 
 use crate::command_line::print;
 use crate::error_chain::display_chain;
+use crate::web::listen::as_reached_from_here;
 use bridge::Bridge;
+pub use error::DemoError;
 use incident::Incident;
 use monitoring::Monitoring;
 use processes::Process;
@@ -47,97 +50,8 @@ pub use processes::run_with_parent;
 /// How often is looked for new messages while nothing else happens.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Why a demonstration could not be set up, or a part of it does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    /// A sample home could not be written.
-    #[error("the sample homes could not be unpacked into {}", path.display())]
-    Unpack {
-        /// The folder.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A sample home could not be moved to the present.
-    #[error("the sample database {} could not be moved to the present", path.display())]
-    Database {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite said.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// A sample repository could not be made.
-    #[error("the sample repository {} could not be made", path.display())]
-    Repository {
-        /// The repository.
-        path: PathBuf,
-        /// What libgit2 said.
-        #[source]
-        source: git2::Error,
-    },
-    /// The stand-in could not be started, or could not write.
-    #[error("the stand-in gateway failed")]
-    StandIn {
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The stand-in was started by hand.
-    #[error(
-        "`gateway run` is the stand-in that `hermes-exporter demo` starts; it runs in a sample home only, never in a real one"
-    )]
-    NotADemo,
-    /// A program could not be started.
-    #[error("{} could not be started", program.display())]
-    Start {
-        /// The program.
-        program: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A program that was started has ended by itself.
-    #[error("{program} has ended by itself ({status}); the last of what it said:\n{last_lines}")]
-    Ended {
-        /// The program.
-        program: &'static str,
-        /// Its exit code or signal.
-        status: String,
-        /// The end of its log.
-        last_lines: String,
-    },
-    /// Something that has no reason to take long did not come about.
-    #[error("after {} s still waiting for {what}", after.as_secs())]
-    NotInTime {
-        /// What was waited for.
-        what: String,
-        /// How long.
-        after: Duration,
-    },
-    /// The bridge would not take a notification.
-    #[error("the bridge did not take the notification: {answer}")]
-    Refused {
-        /// What it answered, or why it did not.
-        answer: String,
-    },
-    /// What the bridge prints could not be read.
-    #[error("the messages in {} could not be read", path.display())]
-    Messages {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The shipped rules do not say what to tell of a crashed gateway.
-    #[error("there is no alert rule for {finding}")]
-    NoRule {
-        /// The finding.
-        finding: &'static str,
-    },
-}
+/// The configuration of the exporter, in the folder.
+const CONFIG_FILE: &str = "hermes-exporter.yml";
 
 /// A demonstration under way.
 #[derive(Debug)]
@@ -155,8 +69,8 @@ impl Demo {
     /// as the demonstration: what is started ends with it.
     pub fn set_up() -> Result<Demo, DemoError> {
         let temporary = std::env::temp_dir();
-        let unpack = |path: PathBuf| move |source| DemoError::Unpack { path, source };
-        let folder = tempfile::Builder::new().prefix("hermes-exporter-demo-").tempdir().map_err(unpack(temporary))?;
+        let unpack = |source| DemoError::Unpack { path: temporary.clone(), source };
+        let folder = tempfile::Builder::new().prefix("hermes-exporter-demo-").tempdir_in(&temporary).map_err(unpack)?;
         homes::unpack(folder.path())?;
         backups::make(folder.path())?;
         let instance = |name: &str| {
@@ -167,8 +81,7 @@ impl Demo {
             )
         };
         let config = format!("instances:\n{}{}", instance("vijay"), instance("bheem"));
-        let file = folder.path().join("hermes-exporter.yml");
-        std::fs::write(&file, config).map_err(unpack(file.clone()))?;
+        write(&folder.path().join(CONFIG_FILE), &config)?;
         let vijay = stand_in::start(folder.path(), "vijay")?;
         let bheem = stand_in::start(folder.path(), "bheem")?;
         Ok(Demo { monitoring: None, bridge: None, vijay, bheem, folder })
@@ -176,35 +89,18 @@ impl Demo {
 
     /// The configuration that names the sample homes.
     pub fn config_file(&self) -> PathBuf {
-        self.folder.path().join("hermes-exporter.yml")
+        self.folder.path().join(CONFIG_FILE)
     }
 
     /// Starts the rest of the chain behind the exporter that serves at `listening`, plays the incident, and then shows
     /// what arrives in the chats, for ever. What fails is told, and the rest goes on.
     pub async fn play(&mut self, listening: SocketAddr, with_incident: bool) {
-        let exporter = reachable(listening);
+        let exporter = as_reached_from_here(listening);
         say(&introduction::homes(self.folder.path(), exporter));
-        if let Err(error) = self.start_bridge().await {
-            say(&introduction::trouble(&display_chain(&error).to_string()));
-        }
-        if let Some(bridge) = &self.bridge {
-            match Monitoring::start(self.folder.path(), exporter, bridge.address()).await {
-                Ok(monitoring) => self.monitoring = monitoring,
-                Err(error) => say(&introduction::trouble(&display_chain(&error).to_string())),
-            }
-        }
+        tell(self.start_chain(exporter).await);
         say(&introduction::chain(self.bridge.as_ref(), self.monitoring.as_ref()));
-        if with_incident && let Some(bridge) = &mut self.bridge {
-            let incident = Incident {
-                exporter,
-                folder: self.folder.path(),
-                gateway: &mut self.bheem,
-                bridge,
-                monitoring: self.monitoring.as_mut(),
-            };
-            if let Err(error) = incident.play().await {
-                say(&introduction::trouble(&display_chain(&error).to_string()));
-            }
+        if with_incident {
+            tell(self.play_incident(exporter).await);
         }
         say(&introduction::to_try(&introduction::Facts {
             exporter,
@@ -217,33 +113,48 @@ impl Demo {
         self.show_messages().await;
     }
 
-    async fn start_bridge(&mut self) -> Result<(), DemoError> {
-        if let Some(program) = processes::beside_or_on_path(&["hermes-alert-bridge"]) {
-            self.bridge = Some(Bridge::start(&program, self.folder.path(), Monitoring::is_installed()).await?);
-        }
+    /// Starts the bridge where it is there, and where it runs Prometheus and Alertmanager, which tell it.
+    async fn start_chain(&mut self, exporter: SocketAddr) -> Result<(), DemoError> {
+        let Some(program) = processes::beside_or_on_path(&["hermes-alert-bridge"]) else { return Ok(()) };
+        let folder = self.folder.path();
+        let bridge = self.bridge.insert(Bridge::start(&program, folder, Monitoring::is_installed()).await?);
+        self.monitoring = Monitoring::start(folder, exporter, bridge.address()).await?;
         Ok(())
+    }
+
+    /// Plays the incident where there is a bridge to tell of it.
+    async fn play_incident(&mut self, exporter: SocketAddr) -> Result<(), DemoError> {
+        let Some(bridge) = &mut self.bridge else { return Ok(()) };
+        let incident = Incident {
+            exporter,
+            folder: self.folder.path(),
+            gateway: &mut self.bheem,
+            bridge,
+            monitoring: self.monitoring.as_mut(),
+        };
+        incident.play().await
     }
 
     /// What arrives, until it is ended; and once, should a program end by itself.
     async fn show_messages(&mut self) {
-        let mut outcome = Ok(());
-        while let (Ok(()), Some(bridge)) = (&outcome, &mut self.bridge) {
+        loop {
             tokio::time::sleep(LOOK).await;
-            outcome = bridge.messages().more().map(|messages| {
-                // That an older message says something else now is told by the new one that comes with it.
-                for message in messages.iter().filter(|message| message.changes.is_none()) {
-                    say(&message.in_a_line());
-                }
-            });
-            outcome = outcome.and_then(|()| bridge.process().still_runs());
-            if let Some(monitoring) = &mut self.monitoring {
-                outcome = outcome.and_then(|()| monitoring.still_run());
+            if let Err(error) = self.look_for_messages() {
+                tell(Err(error));
+                return std::future::pending().await;
             }
         }
-        if let Err(error) = outcome {
-            say(&introduction::trouble(&display_chain(&error).to_string()));
+    }
+
+    /// Shows what has come since the last time; an error where a program has ended by itself.
+    fn look_for_messages(&mut self) -> Result<(), DemoError> {
+        let Some(bridge) = &mut self.bridge else { return Ok(()) };
+        // That an older message says something else now is told by the new one that comes with it.
+        for message in bridge.messages().more()?.iter().filter(|message| message.changes.is_none()) {
+            say(&message.in_a_line());
         }
-        std::future::pending().await
+        bridge.process().still_runs()?;
+        self.monitoring.as_mut().map_or(Ok(()), Monitoring::still_run)
     }
 
     /// Ends what was started and removes the homes.
@@ -267,17 +178,14 @@ fn say(text: &str) {
     let _ = print(text);
 }
 
-/// Where somebody on this machine reaches what listens at an address.
-fn reachable(listening: SocketAddr) -> SocketAddr {
-    let ip = match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listening.port())
+/// What does not go on is told, and the rest goes on.
+fn tell(outcome: Result<(), DemoError>) {
+    if let Err(error) = outcome {
+        say(&introduction::trouble(&display_chain(&error).to_string()));
+    }
 }
 
 /// Writes a file of a program that is about to be started.
 fn write(path: &Path, content: &str) -> Result<(), DemoError> {
-    std::fs::write(path, content).map_err(|source| DemoError::Unpack { path: path.to_owned(), source })
+    std::fs::write(path, content).map_err(|source| DemoError::Write { path: path.to_owned(), source })
 }

@@ -12,6 +12,10 @@ use super::{DemoError, write};
 const PROMETHEUS: &str = "prometheus";
 const ALERTMANAGER: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
 
+/// What they are configured with, in the folder.
+const PROMETHEUS_FILE: &str = "prometheus.yml";
+const ALERTMANAGER_FILE: &str = "alertmanager.yml";
+
 /// Both, under way.
 #[derive(Debug)]
 pub(super) struct Monitoring {
@@ -40,43 +44,21 @@ impl Monitoring {
             free_addresses().map_err(|source| DemoError::Start { program: prometheus.clone(), source })?;
         let addresses =
             Addresses { exporter, bridge, prometheus: prometheus_address, alertmanager: alertmanager_address };
-        let rules = folder.join("rules");
-        std::fs::create_dir(&rules).map_err(|source| DemoError::Unpack { path: rules.clone(), source })?;
-        for (name, text) in SHIPPED {
-            write(&rules.join(name), &in_a_hurry(text, exporter))?;
-        }
-        write(&folder.join("prometheus.yml"), &prometheus_configuration(&addresses))?;
-        write(&folder.join("alertmanager.yml"), &alertmanager_configuration(&addresses))?;
-        let place = |name: &str| folder.join(name).display().to_string();
-        let mut alertmanager = Process::start(
-            "alertmanager",
-            &alertmanager,
-            &[
-                format!("--config.file={}", place("alertmanager.yml")),
-                format!("--storage.path={}", place("alertmanager-data")),
-                format!("--web.listen-address={alertmanager_address}"),
-                format!("--web.external-url=http://{alertmanager_address}/"),
-                // One alone needs no port for others.
-                "--cluster.listen-address=".to_owned(),
-                "--log.level=warn".to_owned(),
-            ],
-            folder,
-        )?;
-        let mut prometheus = Process::start(
-            "prometheus",
-            &prometheus,
-            &[
-                format!("--config.file={}", place("prometheus.yml")),
-                format!("--storage.tsdb.path={}", place("prometheus-data")),
-                format!("--web.listen-address={prometheus_address}"),
-                format!("--web.external-url=http://{prometheus_address}/"),
-                "--log.level=warn".to_owned(),
-            ],
-            folder,
-        )?;
+        write_configuration(folder, &addresses)?;
+        let monitoring = Monitoring {
+            alertmanager: start_alertmanager(&alertmanager, folder, alertmanager_address)?,
+            alertmanager_address,
+            prometheus: start_prometheus(&prometheus, folder, prometheus_address)?,
+            prometheus_address,
+        };
+        monitoring.once_ready().await.map(Some)
+    }
+
+    /// Waits until both say that they are ready.
+    async fn once_ready(mut self) -> Result<Monitoring, DemoError> {
         for (name, process, address) in [
-            ("Alertmanager", &mut alertmanager, alertmanager_address),
-            ("Prometheus", &mut prometheus, prometheus_address),
+            ("Alertmanager", &mut self.alertmanager, self.alertmanager_address),
+            ("Prometheus", &mut self.prometheus, self.prometheus_address),
         ] {
             wait_for(&format!("{name} to be ready"), async || {
                 process.still_runs()?;
@@ -84,7 +66,7 @@ impl Monitoring {
             })
             .await?;
         }
-        Ok(Some(Monitoring { prometheus, prometheus_address, alertmanager, alertmanager_address }))
+        Ok(self)
     }
 
     pub(super) fn prometheus(&self) -> SocketAddr {
@@ -115,6 +97,41 @@ impl Monitoring {
 /// The programs of both.
 fn installed() -> Option<(PathBuf, PathBuf)> {
     on_path(&[PROMETHEUS]).zip(on_path(&ALERTMANAGER))
+}
+
+/// The rules as they are shipped, in a hurry, and the configuration of both beside them.
+fn write_configuration(folder: &Path, addresses: &Addresses) -> Result<(), DemoError> {
+    let rules = folder.join("rules");
+    std::fs::create_dir(&rules).map_err(|source| DemoError::Write { path: rules.clone(), source })?;
+    for (name, text) in SHIPPED {
+        write(&rules.join(name), &in_a_hurry(text, addresses.exporter))?;
+    }
+    write(&folder.join(PROMETHEUS_FILE), &prometheus_configuration(addresses))?;
+    write(&folder.join(ALERTMANAGER_FILE), &alertmanager_configuration(addresses))
+}
+
+fn start_prometheus(program: &Path, folder: &Path, address: SocketAddr) -> Result<Process, DemoError> {
+    let mut flags = common_flags(folder, PROMETHEUS_FILE, address).to_vec();
+    flags.push(format!("--storage.tsdb.path={}", folder.join("prometheus-data").display()));
+    Process::start("prometheus", program, &flags, folder)
+}
+
+fn start_alertmanager(program: &Path, folder: &Path, address: SocketAddr) -> Result<Process, DemoError> {
+    let mut flags = common_flags(folder, ALERTMANAGER_FILE, address).to_vec();
+    flags.push(format!("--storage.path={}", folder.join("alertmanager-data").display()));
+    // One alone needs no port for others.
+    flags.push("--cluster.listen-address=".to_owned());
+    Process::start("alertmanager", program, &flags, folder)
+}
+
+/// What both are told in the same words.
+fn common_flags(folder: &Path, file: &str, address: SocketAddr) -> [String; 4] {
+    [
+        format!("--config.file={}", folder.join(file).display()),
+        format!("--web.listen-address={address}"),
+        format!("--web.external-url=http://{address}/"),
+        "--log.level=warn".to_owned(),
+    ]
 }
 
 /// Who listens where.

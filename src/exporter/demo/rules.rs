@@ -1,6 +1,8 @@
 //! The shipped alert rules, in a hurry: what they wait for in minutes they wait for in seconds here.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -25,8 +27,7 @@ pub(super) fn in_a_hurry(shipped: &str, exporter: SocketAddr) -> String {
     shorten(shipped).replace(SHIPPED_EXPORTER, &format!("http://{exporter}/"))
 }
 
-/// Divides each `for` and `keep_firing_for` by 60, so that minutes become seconds; what is left of less than a second is
-/// one. Nothing else is changed: the intervals of groups and the ranges in expressions have a meaning of their own.
+/// Makes minutes seconds in each `for` and `keep_firing_for`; what is left of less than a second is one. Nothing else is changed: the intervals of groups and the ranges in expressions have a meaning of their own.
 fn shorten(rules: &str) -> String {
     let mut shortened = String::with_capacity(rules.len());
     for line in rules.split_inclusive('\n') {
@@ -45,29 +46,35 @@ fn shortened_line(line: &str) -> Option<String> {
     }
     // A comment may follow.
     let typed = value.split_whitespace().next()?;
-    let short = milliseconds(typed)?.div_ceil(u64::from(HURRY) * 1_000);
-    Some(line.replacen(typed, &format!("{short}s"), 1)).filter(|_| !key.contains(typed))
+    let short = hurried(duration(typed)?);
+    Some(format!("{key}:{}", value.replacen(typed, &format!("{}s", short.as_secs()), 1)))
 }
 
-/// A duration as Prometheus writes it, as in `1h30m`, in milliseconds.
-fn milliseconds(typed: &str) -> Option<u64> {
-    let mut total = 0;
+/// A wait here: in whole seconds, and none only where there was none.
+fn hurried(wait: Duration) -> Duration {
+    let short = wait / HURRY;
+    Duration::from_secs(short.as_secs() + u64::from(short.subsec_nanos() > 0))
+}
+
+/// A duration as Prometheus writes it, as in `1h30m`.
+fn duration(typed: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
     let mut rest = typed;
     while !rest.is_empty() {
         let digits = rest.find(|character: char| !character.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
+        let number: u32 = rest[..digits].parse().ok()?;
         let after = &rest[digits..];
         let unit = &after[..after.find(|character: char| character.is_ascii_digit()).unwrap_or(after.len())];
-        total += number
-            * match unit {
-                "ms" => 1,
-                "s" => 1_000,
-                "m" => 60_000,
-                "h" => 3_600_000,
-                "d" => 86_400_000,
-                "w" => 604_800_000,
-                _ => return None,
-            };
+        let one = match unit {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3_600),
+            "d" => Duration::from_secs(86_400),
+            "w" => Duration::from_secs(604_800),
+            _ => return None,
+        };
+        total = total.checked_add(one.checked_mul(number)?)?;
         rest = &after[unit.len()..];
     }
     Some(total)
@@ -88,9 +95,9 @@ struct Group {
 struct Rule {
     alert: Option<String>,
     #[serde(default)]
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     #[serde(default)]
-    annotations: std::collections::BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
 }
 
 /// What the shipped rules tell of a finding in one instance.
@@ -101,7 +108,7 @@ pub(super) struct Alert {
     /// Its severity.
     pub(super) severity: String,
     /// Its other texts, as they would arrive: summary, description, runbook_url.
-    pub(super) annotations: std::collections::BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 impl Alert {
@@ -173,6 +180,26 @@ mod tests {
         assert_eq!(in_a_hurry(shipped, EXPORTER), expected);
     }
 
+    #[test]
+    fn durations_are_read_as_prometheus_writes_them() {
+        for (typed, milliseconds) in [
+            ("5ms", 5),
+            ("2s", 2_000),
+            ("3m", 180_000),
+            ("1h30m", 5_400_000),
+            ("1d", 86_400_000),
+            ("1w2d", 777_600_000),
+        ] {
+            assert_eq!(duration(typed), Some(Duration::from_millis(milliseconds)), "{typed}");
+        }
+        for wrong in ["5", "m", "5x", "99999999999h", "-1s"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+        for (wait, here) in [(0, 0), (1, 1), (60, 1), (61, 2), (120, 2)] {
+            assert_eq!(hurried(Duration::from_secs(wait)), Duration::from_secs(here), "{wait} s");
+        }
+    }
+
     #[derive(Debug, Deserialize)]
     struct Waits {
         groups: Vec<WaitsOfGroup>,
@@ -189,13 +216,13 @@ mod tests {
         keep_firing_for: Option<String>,
     }
 
-    fn waits(text: &str) -> Vec<u64> {
+    fn waits(text: &str) -> Vec<Duration> {
         let file: Waits = serde_saphyr::from_str(text).unwrap();
         let rules = file.groups.into_iter().flat_map(|group| group.rules);
         rules
             .flat_map(|rule| [rule.r#for, rule.keep_firing_for])
             .flatten()
-            .map(|wait| milliseconds(&wait).unwrap())
+            .map(|wait| duration(&wait).unwrap())
             .collect()
     }
 
@@ -204,7 +231,7 @@ mod tests {
         let mut waiting = 0;
         for (name, text) in SHIPPED {
             let (before, after) = (waits(text), waits(&in_a_hurry(text, EXPORTER)));
-            let expected: Vec<_> = before.iter().map(|wait| wait.div_ceil(60_000) * 1_000).collect();
+            let expected: Vec<_> = before.into_iter().map(hurried).collect();
             assert_eq!(after, expected, "{name}");
             waiting += after.len();
         }
