@@ -1,6 +1,6 @@
-"""The shipped alert rules: Prometheus takes them, their own tests pass, and they find what `check` finds.
+"""The shipped alert rules find what `check` finds: tried with a real Prometheus, on a fleet on a bad day.
 
-The last is tried with a real Prometheus, on a fleet on a bad day.
+That Prometheus takes them, and that they pass their own tests, is in test_shipped_configuration.py.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import re
 import time
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
 import fleet
 from exporter import Exporter
-from processes import Program, free_port, run, running, wait_for
+from monitoring import Prometheus, serving_prometheus
+from processes import run, wait_for
 
 ALERTS = Path(__file__).resolve().parents[2] / "alerts"
 
@@ -50,18 +49,6 @@ class Found(NamedTuple):
     subject: str
 
 
-def test_prometheus_takes_the_rules(promtool: Path) -> None:
-    rules = sorted((ALERTS / "rules").glob("*.yml"))
-    assert rules
-    run(promtool, "check", "rules", *rules).succeeded()
-
-
-def test_the_rules_pass_their_own_tests(promtool: Path) -> None:
-    tests = sorted((ALERTS / "tests").glob("*.yml"))
-    assert tests
-    run(promtool, "test", "rules", *tests, seconds=120).succeeded()
-
-
 def test_the_rules_find_what_the_exporter_finds(
     exporter: Exporter, folder: Path, prometheus: Path, promtool: Path
 ) -> None:
@@ -74,30 +61,14 @@ def test_the_rules_find_what_the_exporter_finds(
             configured = folder / "prometheus.yml"
             configured.write_text(CONFIGURATION.format(rules=rules, port=server.port, other_port=other.port))
             run(promtool, "check", "config", configured).succeeded()
-            port = free_port()
-            with running(
-                prometheus,
-                f"--config.file={configured}",
-                f"--storage.tsdb.path={folder / 'prometheus-data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=warn",
-            ) as program:
-                _agree(program, port, f"127.0.0.1:{server.port}")
+            with serving_prometheus(prometheus, configured) as judging:
+                _agree(judging, f"127.0.0.1:{server.port}")
 
 
-def _agree(program: Program, port: int, machine: str) -> None:
-    def ask(path: str, **query: str) -> dict:
-        program.assert_running()
-        url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return json.loads(answer.read())["data"]
-
-    def series(expression: str) -> list[dict[str, str]]:
-        return [found["metric"] for found in ask("query", query=expression)["result"]]
-
+def _agree(judging: Prometheus, machine: str) -> None:
     def agree() -> bool:
-        told = {_told(labels) for labels in series("hermes_finding_info")}
-        alerts = {_alert(labels) for labels in series('ALERTS{alertstate="firing"}')}
+        told = {_told(labels) for labels in judging.series("hermes_finding_info")}
+        alerts = {_alert(labels) for labels in judging.series('ALERTS{alertstate="firing"}')}
         assert told, "nothing is found yet"
         missing, wrong = sorted(told - alerts), sorted(alerts - told)
         assert not missing and not wrong, f"found, and no alert: {missing}; an alert, and not found: {wrong}"
@@ -111,7 +82,7 @@ def _agree(program: Program, port: int, machine: str) -> None:
         return True
 
     def rules_are_well() -> None:
-        rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+        rules = [rule for group in judging.get("rules")["groups"] for rule in group["rules"]]
         assert rules and {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}, rules
 
     wait_for("the alerts to be what is found", agree, seconds=120, pause=0.5)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
-import json
-import threading
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Iterator
 
+from doors import Door, opened
 from exporter import ACCEPT_TEXT, Exporter, Server
-from processes import free_port, run, running, wait_for
+from monitoring import serving_prometheus
+from processes import run, wait_for
 
 CONFIGURATION = """\
 global:
@@ -38,25 +35,13 @@ JOBS = {"openmetrics", "text", "without_honor_labels", "service_discovery"}
 def text_only(server: Server) -> Iterator[int]:
     """A door to the exporter that asks for the text format, whatever Prometheus would rather have."""
 
-    class Door(http.server.BaseHTTPRequestHandler):
+    class AsText(Door):
         def do_GET(self) -> None:
             answer = server.get(self.path, Accept=ACCEPT_TEXT)
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.headers["content-type"])
-            self.end_headers()
-            self.wfile.write(answer.body)
+            self.answer(answer.status, answer.body, answer.headers["content-type"])
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door) as door:
-        thread = threading.Thread(target=door.serve_forever)
-        thread.start()
-        try:
-            yield door.server_address[1]
-        finally:
-            door.shutdown()
-            thread.join()
+    with opened(AsText) as port:
+        yield port
 
 
 def test_a_real_prometheus(
@@ -66,28 +51,13 @@ def test_a_real_prometheus(
         configuration = folder / "prometheus-under-test.yaml"
         configuration.write_text(CONFIGURATION.format(port=server.port, text_port=text_port))
         run(promtool, "check", "config", configuration).succeeded()
-        port = free_port()
-        with running(
-            prometheus,
-            f"--config.file={configuration}",
-            f"--storage.tsdb.path={folder / 'prometheus-data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=warn",
-        ) as program:
-
-            def ask(path: str, **query: str) -> dict:
-                program.assert_running()
-                url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-                with urllib.request.urlopen(url, timeout=10) as answer:
-                    return json.loads(answer.read())["data"]
-
-            def series(expression: str) -> list[dict[str, str]]:
-                return [found["metric"] for found in ask("query", query=expression)["result"]]
+        with serving_prometheus(prometheus, configuration) as scraping:
+            series = scraping.series
 
             def targets_are_up() -> bool:
                 health = {
                     target["scrapeUrl"] + " of " + target["labels"]["job"]: (target["health"], target["lastError"])
-                    for target in ask("targets")["activeTargets"]
+                    for target in scraping.get("targets")["activeTargets"]
                 }
                 assert {name.rpartition(" ")[2] for name in health} == JOBS, health
                 assert set(health.values()) == {("up", "")}, health
@@ -131,7 +101,7 @@ def test_a_real_prometheus(
             # And it stays up.
             wait_for(
                 "ten scrapes without a failure",
-                lambda: ask("query", query='count_over_time(up{job="openmetrics"}[1m]) >= 10')["result"],
+                lambda: scraping.get("query", query='count_over_time(up{job="openmetrics"}[1m]) >= 10')["result"],
                 seconds=60,
             )
             assert series("min_over_time(up[1m]) == 0") == []

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
+import dataclasses
 import json
 import re
 import shutil
 import subprocess
-import threading
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
 from alert_bridge import Alertmanager, alert, alertmanagers, resolved
-from processes import free_port, run, running, wait_for
+from doors import Door, opened
+from monitoring import serving_prometheus
+from processes import run, wait_for
 
 ALERTS = Path(__file__).resolve().parents[2] / "alerts"
 CONTAINERS = re.compile(r"^[^#\n]*\b(hermes-exporter|hermes-alert-bridge|prometheus|alertmanager):\d", re.M)
@@ -92,41 +91,30 @@ def test_alerts_go_to_the_bridge_and_those_about_it_elsewhere_where_there_is_suc
         assert receivers_of(amtool, file, *labels) == "hermes-alert-bridge"
 
 
+@dataclasses.dataclass
 class Receiver:
     """Stands where the bridge would be, and keeps what Alertmanager tells it."""
 
-    def __init__(self) -> None:
-        self.authorization: set[str] = set()
-        self.told: list[tuple[str, str, str]] = []
-        receiver = self
-
-        class Door(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                receiver.authorization.add(self.headers.get("Authorization", ""))
-                for one in body["alerts"]:
-                    labels = one["labels"]
-                    receiver.told.append((labels["alertname"], labels.get("instance", ""), one["status"]))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    port: int = 0
+    authorization: set[str] = dataclasses.field(default_factory=set)
+    told: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
 
 
 @contextlib.contextmanager
 def receiver() -> Iterator[Receiver]:
     one = Receiver()
-    thread = threading.Thread(target=one.server.serve_forever)
-    thread.start()
-    try:
+
+    class Told(Door):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            one.authorization.add(self.headers.get("Authorization", ""))
+            for told in body["alerts"]:
+                labels = told["labels"]
+                one.told.append((labels["alertname"], labels.get("instance", ""), told["status"]))
+            self.answer(200)
+
+    with opened(Told) as one.port:
         yield one
-    finally:
-        one.server.shutdown()
-        thread.join()
-        one.server.server_close()
 
 
 def firing(name: str, instance: str, **labels: str) -> dict:
@@ -194,7 +182,7 @@ def test_what_follows_from_another_alert_is_not_told(alertmanager: Path, folder:
 
     with receiver() as bridge:
         for old, new in (
-            ("http://hermes-alert-bridge:10120/", f"http://127.0.0.1:{bridge.server.server_address[1]}/"),
+            ("http://hermes-alert-bridge:10120/", f"http://127.0.0.1:{bridge.port}/"),
             ("/run/secrets/webhook_token", str(token)),
             ("group_wait: 10s", "group_wait: 1s"),
             ("group_interval: 1m", "group_interval: 1s"),
@@ -241,55 +229,33 @@ def test_an_alert_that_begins_to_fire_is_counted_once(prometheus: Path, folder: 
     (folder / "trial.yml").write_text(TRIAL_RULES)
     state = {"trial": 0}
 
-    class Door(http.server.BaseHTTPRequestHandler):
+    class Trial(Door):
         def do_GET(self) -> None:
-            body = f"trial{{}} {state['trial']}\n".encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, f"trial{{}} {state['trial']}\n".encode(), "text/plain; version=0.0.4")
 
-        def log_message(self, *arguments: object) -> None:
-            pass
+    with opened(Trial) as port:
+        configuration = folder / "prometheus.yml"
+        configuration.write_text(PROMETHEUS % port)
+        with serving_prometheus(prometheus, configuration) as counting:
+            value = counting.value
+            begun = 'sum(sum_over_time(instance:hermes_alerts_started:count1m{severity="critical"}[10m]))'
+            fires = 'count(ALERTS{alertname="HermesTrial",alertstate="firing"})'
+            # Told at each evaluation of that group: how often it was computed while the alert fired.
+            looks = 'sum(count_over_time(instance:hermes_alerts_firing:count{severity="critical"}[10m]))'
 
-    port = free_port()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door) as door:
-        thread = threading.Thread(target=door.serve_forever)
-        thread.start()
-        try:
-            (folder / "prometheus.yml").write_text(PROMETHEUS % door.server_address[1])
-            flags = (f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}")
-            address = f"--web.listen-address=127.0.0.1:{port}"
-            with running(prometheus, *flags, address, "--log.level=warn") as program:
+            def counted(times: int) -> None:
+                state["trial"] = 1
+                wait_for("the alert to be counted", lambda: value(begun) == times)
+                seen = value(looks)
+                # Ten evaluations of what fires are two and a half of what began.
+                wait_for("it to be looked at again", lambda: value(looks) >= seen + 10)
+                assert value(begun) == times
 
-                def value(expression: str) -> float:
-                    program.assert_running()
-                    query = urllib.parse.urlencode({"query": expression})
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=10) as answer:
-                        found = json.loads(answer.read())["data"]["result"]
-                    return float(found[0]["value"][1]) if found else 0.0
-
-                begun = 'sum(sum_over_time(instance:hermes_alerts_started:count1m{severity="critical"}[10m]))'
-                fires = 'count(ALERTS{alertname="HermesTrial",alertstate="firing"})'
-                # Told at each evaluation of that group: how often it was computed while the alert fired.
-                looks = 'sum(count_over_time(instance:hermes_alerts_firing:count{severity="critical"}[10m]))'
-
-                def counted(times: int) -> None:
-                    state["trial"] = 1
-                    wait_for("the alert to be counted", lambda: value(begun) == times)
-                    seen = value(looks)
-                    # Ten evaluations of what fires are two and a half of what began.
-                    wait_for("it to be looked at again", lambda: value(looks) >= seen + 10)
-                    assert value(begun) == times
-
-                wait_for("a Prometheus without alerts", lambda: value("count(trial == 0)") == 1)
-                assert value(fires) == 0 and value(begun) == 0
-                counted(1)
-                state["trial"] = 0
-                # What ends and begins again between two looks, which are a minute apart, is taken for one.
-                gone = 'count(present_over_time(ALERTS{alertname="HermesTrial",alertstate="firing"}[5s]))'
-                wait_for("the alert to have ended", lambda: value(gone) == 0)
-                counted(2)
-        finally:
-            door.shutdown()
-            thread.join()
+            wait_for("a Prometheus without alerts", lambda: value("count(trial == 0)") == 1)
+            assert value(fires) == 0 and value(begun) == 0
+            counted(1)
+            state["trial"] = 0
+            # What ends and begins again between two looks, which are a minute apart, is taken for one.
+            gone = 'count(present_over_time(ALERTS{alertname="HermesTrial",alertstate="firing"}[5s]))'
+            wait_for("the alert to have ended", lambda: value(gone) == 0)
+            counted(2)
