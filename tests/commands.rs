@@ -120,6 +120,23 @@ fn an_address_that_is_taken_exits_with_1_and_says_what_to_do() {
 }
 
 #[test]
+fn a_healthcheck_says_by_its_code_how_the_program_is_that_runs() {
+    let home = empty();
+    std::fs::write(home.path().join("none.yml"), "instances: []\n").unwrap();
+    let serving = Serving::start(home.path(), &["--config.file", "none.yml"]);
+    let ask = |address: &str| run(home.path(), &["healthcheck", "--web.listen-address", address]);
+    assert_eq!(ask(&serving.address), (0, "healthy\n".to_owned(), String::new()));
+    let address = serving.address.clone();
+    drop(serving);
+    let (code, out, error) = ask(&address);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(error.contains(&format!("http://{address}/-/healthy can not be asked")), "{error}");
+    let (code, _, error) = ask("nonsense");
+    assert_eq!(code, 64);
+    assert!(error.contains("\"nonsense\" is not an address to ask; write host:port"), "{error}");
+}
+
+#[test]
 fn what_is_discovered_is_a_valid_configuration() {
     let homes = Homes::unpack();
     std::fs::rename(homes.vijay(), homes.vijay().with_file_name(".hermes")).unwrap();

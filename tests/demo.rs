@@ -2,11 +2,12 @@
 //! Alertmanager are not there, or are not what they should be; with the real ones it is in `tests/end_to_end`.
 #![cfg(feature = "bridge")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,12 +16,13 @@ use rustix::process::{Pid, Signal, kill_process};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What it prints last, when it has nothing more to say by itself.
-const END: &str = "Ctrl-C ends it and removes everything.\n\n";
+const END: &str = "Ctrl-C ends it and removes everything.\n";
 
 /// A demonstration in a folder of its own, ended with the test.
 struct Demonstration {
     folder: tempfile::TempDir,
     child: Child,
+    lines: Receiver<String>,
     said: String,
 }
 
@@ -35,20 +37,21 @@ impl Demonstration {
         command.args(["demo", "--web.listen-address", "127.0.0.1:0"]).args(arguments);
         command.env_clear().env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
         command.envs(path.map(|path| ("PATH", path)));
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        Demonstration { folder, child, said: String::new() }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (said, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || out.lines().try_for_each(|line| said.send(line.unwrap())));
+        Demonstration { folder, child, lines, said: String::new() }
     }
 
-    /// Reads what it prints, up to this; all of it until now.
+    /// Waits until it has printed something with this in it; all of it up to the end of that line.
     fn until(&mut self, end: &str) -> &str {
-        let out = self.child.stdout.as_mut().unwrap();
-        let mut bytes = std::mem::take(&mut self.said).into_bytes();
-        let mut byte = [0];
-        while !bytes.ends_with(end.as_bytes()) {
-            assert_eq!(out.read(&mut byte).unwrap(), 1, "it ended:\n{}", String::from_utf8_lossy(&bytes));
-            bytes.push(byte[0]);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said.contains(end) {
+            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            self.said += &line.unwrap_or_else(|error| panic!("no {end:?} ({error}):\n{}", self.said));
+            self.said.push('\n');
         }
-        self.said = String::from_utf8(bytes).unwrap();
         &self.said
     }
 
@@ -77,6 +80,9 @@ impl Demonstration {
         assert!(!children.is_empty());
         self.signal(signal);
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert_eq!(log, "", "what goes on is in what it prints");
         assert_eq!(children.into_iter().filter(|id| is_alive(*id)).collect::<Vec<_>>(), [0_u32; 0]);
         assert_eq!(std::fs::read_dir(self.folder.path()).unwrap().count(), 0, "nothing is left");
     }

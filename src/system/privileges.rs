@@ -27,6 +27,12 @@ impl Privileges {
         Privileges { user: geteuid().as_raw(), capabilities }
     }
 
+    /// Those of a process that is only thought of.
+    #[cfg(test)]
+    pub(crate) fn of(user: u32, capabilities: CapabilitySet) -> Privileges {
+        Privileges { user, capabilities }
+    }
+
     /// Whether another user's identity can be taken.
     pub fn can_take_identities(&self) -> bool {
         self.capabilities.contains(TO_TAKE_IDENTITIES)

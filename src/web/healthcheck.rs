@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_in_one_line() {
-        let (address, served) = answering("HTTP/1.1 503 Service Unavailable\r\n\r\nnot ready\nno token\n");
+        let (address, served) = answering("HTTP/1.1 503 Service Unavailable\r\n\r\nnot ready\n\n no token\n");
         let error = ask(&Arguments { ready: true, ..asking(address) }).unwrap_err();
         assert_eq!(error.to_string(), format!("http://{address}/-/ready says 503: not ready; no token"));
         assert!(!error.is_usage() && served.join().unwrap().starts_with("GET /-/ready "));
@@ -176,6 +176,15 @@ mod tests {
         let (address, served) = answering("220 mail.example ESMTP\r\n");
         assert!(matches!(ask(&asking(address)), Err(HealthcheckError::NoHttp { .. })));
         served.join().unwrap();
+    }
+
+    #[test]
+    fn of_a_long_answer_only_the_beginning_is_read() {
+        let long: &'static str = Box::leak(format!("HTTP/1.0 200 OK\r\n\r\n{}", "x".repeat(20_000)).into_boxed_str());
+        let (address, served) = answering(long);
+        assert!(ask(&asking(address)).unwrap().len() < LONGEST_ANSWER as usize);
+        // Who answers need not have got rid of it all.
+        let _ = served.join();
     }
 
     #[test]

@@ -86,6 +86,23 @@ impl Drop for Serving {
 }
 
 #[test]
+fn a_healthcheck_says_by_its_code_how_the_bridge_is_that_runs() {
+    let home = empty();
+    let file = configuration(home.path());
+    let serving = Serving::start(home.path(), &["serve", "--config.file", file.to_str().unwrap()]);
+    let ask = |address: &str, flags: &[&str]| {
+        run(home.path(), &[&["healthcheck", "--web.listen-address", address], flags].concat())
+    };
+    assert_eq!(ask(&serving.address, &[]), (0, "healthy\n".to_owned(), String::new()));
+    let address = serving.address.clone();
+    drop(serving);
+    let (code, out, error) = ask(&address, &["--ready"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(error.contains(&format!("http://{address}/-/ready can not be asked")), "{error}");
+    assert_eq!(ask("nonsense", &[]).0, 64);
+}
+
+#[test]
 fn bad_usage_exits_with_64() {
     let home = empty();
     for arguments in [

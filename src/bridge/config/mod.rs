@@ -1,7 +1,7 @@
 //! The configuration: what was typed becomes what is valid, or an error that says what would be right.
 //!
 //! [`raw`] is the file as typed; [`Config`] is what everything else works with, and can only be made from
-//! something valid. [`advice`] is what is valid and yet hardly meant; [`reference`] the documentation of every key, checked
+//! something valid. [`advice`] is what is valid and yet hardly meant; [`mod@reference`] the documentation of every key, checked
 //! against the code.
 
 pub mod advice;

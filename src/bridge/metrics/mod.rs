@@ -2,7 +2,7 @@
 //!
 //! * [`table`]: every metric there is; the code, `docs/bridge-metrics.md` and the tests go by it.
 //! * [`Metrics`]: what was counted since the program was started.
-//! * [`exposition`]: all of it as text; [`reference`]: what there is, for people.
+//! * [`exposition`]: all of it as text; [`mod@reference`]: what there is, for people.
 //!
 //! What is in the store (how much is waiting, for how long, in which chats) is read when it is asked for.
 

@@ -2,7 +2,8 @@
 //!
 //! [`COLLECTORS`] is the table of what there is. A [`Collector`] reads one part, a [`NetworkCollector`] asks others
 //! about it; each answers with one [`Part`] of a Snapshot, and knows nothing of Prometheus or of the others. A
-//! [`MachineCollector`] does the same for the machine, once for the whole fleet. What a collector could not tell it notes as a [`Problem`]; a file that is damaged makes its own reading unknown and nothing else.
+//! [`MachineCollector`] does the same for the machine, once for the whole fleet. What a collector could not tell it notes
+//! among its [`problems`]; a file that is damaged makes its own reading unknown and nothing else.
 //!
 //! * [`engine`]: runs the collectors of all instances at once, and gives up on those that overrun.
 //! * [`background`]: work that is too long for a scrape.

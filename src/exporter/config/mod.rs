@@ -1,7 +1,7 @@
 //! The configuration: what was typed becomes what is valid, or an error that says what would be right.
 //!
 //! [`raw`] is the file as typed; [`Config`] is what everything else works with, and can only be made from
-//! something valid. [`reference`] is the documentation of every key, checked against the code.
+//! something valid. [`mod@reference`] is the documentation of every key, checked against the code.
 
 mod backups;
 mod endpoints;

@@ -3,7 +3,7 @@
 //! * [`families`]: the table of every metric there is; the code, `docs/metrics.md` and the tests go by it.
 //! * [`family`]: what one of them is.
 //! * [`metrics`]: the exposition, OpenMetrics 1.0 as prometheus-client writes it.
-//! * [`reference`]: `docs/metrics.md`, from the table.
+//! * [`mod@reference`]: `docs/metrics.md`, from the table.
 //! * [`page`]: the status page for people; [`runbooks`]: what to do about a finding, as pages.
 //! * [`findings`]: what is wrong, as JSON; [`check`]: the same as a table for people.
 

@@ -3,7 +3,7 @@
 //! A [`Finding`] is something that is known to be wrong. What could not be told is [`Unknown`], and never a finding by
 //! itself: nobody is woken by a file that could not be read, until that has lasted ([`Code::CollectorUnknown`]).
 //!
-//! * [`code`]: the table of what can be found; [`reference`]: `docs/findings.md`, from the table.
+//! * [`code`]: the table of what can be found; [`mod@reference`]: `docs/findings.md`, from the table.
 //! * one file per part of a Snapshot with its rules: pure functions of what was seen and of now.
 //! * [`wording`]: durations and numbers of things as people say them.
 //!

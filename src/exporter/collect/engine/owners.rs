@@ -102,26 +102,35 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+/// What the program may do and need not, where homes are read with the rights of these users.
+fn surplus(privileges: &Privileges, readers: &[u32]) -> Vec<String> {
+    // Of a file that names no instance yet nobody can say whose homes it is going to name.
+    let nobody_knows = readers.is_empty();
+    let reads_others = nobody_knows || readers.iter().any(|reader| *reader != privileges.user);
+    let reads_roots = nobody_knows || readers.contains(&0);
+    privileges.surplus(reads_others, reads_roots)
+}
+
 /// Logs what this program may do, and what it lacks or has too much of for these instances.
 pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance>) {
     let privileges = Privileges::of_this_process();
-    let mut others = Vec::new();
-    // Of a file that names none yet nobody can say whose homes it is going to name.
-    let (mut any, mut root) = (false, false);
+    let (mut others, mut readers) = (Vec::new(), Vec::new());
     for instance in instances {
-        any = true;
-        match whose(instance, &privileges) {
-            Whose::Own => root |= privileges.user == 0,
+        readers.push(match whose(instance, &privileges) {
+            Whose::Own => privileges.user,
             Whose::Others(user) => {
-                root |= user.id == 0;
                 others.push(instance.name.as_str());
+                user.id
             }
-            Whose::Nobodys => tracing::warn!(
-                instance = instance.name,
-                user = instance.user,
-                "There is no such user here; the instance is read with the rights of whoever owns its home."
-            ),
-        }
+            Whose::Nobodys => {
+                tracing::warn!(
+                    instance = instance.name,
+                    user = instance.user,
+                    "There is no such user here; the instance is read with the rights of whoever owns its home."
+                );
+                users::owner_of(&instance.home).map_or(privileges.user, |owner| owner.id)
+            }
+        });
     }
     let (user, capabilities) = (users::name_of(privileges.user), listed(&privileges.names()));
     tracing::info!(user, capabilities, read_as_others = others.join(","), "Privileges.");
@@ -131,11 +140,30 @@ pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance
             "These belong to other users, whose homes and managers may stay unknown; run as their user, or with CAP_SETUID and CAP_SETGID."
         );
     }
-    let surplus = privileges.surplus(!any || !others.is_empty(), !any || root);
+    let surplus = surplus(&privileges, &readers);
     if !surplus.is_empty() {
         tracing::warn!(
             surplus = listed(&surplus),
             "The exporter has more privileges than it needs; see docs/privileges.md."
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::thread::CapabilitySet;
+
+    use super::*;
+
+    #[test]
+    fn what_is_needed_follows_from_whose_homes_are_read() {
+        let capabilities = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::SYS_PTRACE;
+        let of = |readers: &[u32]| surplus(&Privileges::of(7, capabilities), readers);
+        let identities = ["CAP_SETGID", "CAP_SETUID"];
+        assert_eq!(of(&[0, 1]), [""; 0]);
+        assert_eq!(of(&[7, 1]), ["CAP_SYS_PTRACE"]);
+        assert_eq!(of(&[7]), [&identities[..], &["CAP_SYS_PTRACE"]].concat());
+        assert_eq!(surplus(&Privileges::of(0, capabilities), &[0]), identities, "root's own");
+        assert_eq!(of(&[]), [""; 0], "a file that names none yet");
     }
 }
