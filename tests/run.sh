@@ -5,9 +5,8 @@
 #   tests/run.sh fast      what needs nothing but Rust
 #
 # What is installed: packages of the system (a C compiler, s6, git, Python, Prometheus, Alertmanager, systemd,
-# Chromium, Node.js), cargo-deny, and below target/ a virtual environment with hermes-agent and Grafana's own types of
-# a dashboard.
-# Chromium, ShellCheck, docker-compose), cargo-deny, and a virtual environment with hermes-agent below target/.
+# Chromium, Node.js, ShellCheck, docker-compose), cargo-deny, and below target/ a virtual environment with hermes-agent
+# and Grafana's own types of a dashboard.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,9 +52,9 @@ step "licences, sources and duplicates of dependencies"
 command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny@0.20.2
 cargo deny --locked check bans licenses sources
 
-install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2 \
-    node=nodejs npm=npm
-install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2 shellcheck=shellcheck docker-compose=docker-compose
+install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver \
+    prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2 \
+    node=nodejs npm=npm shellcheck=shellcheck docker-compose=docker-compose
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \
@@ -72,8 +71,7 @@ if ! "$python" -c 'import aiohttp, hermes_cli, time_machine, prometheus_client, 
 fi
 
 step "end-to-end tests against the real hermes-agent, Prometheus, Alertmanager and systemd"
-cargo build --locked
-cargo build --locked --example bot-api-server
+# The programs are those that `cargo test` has built for its own tests.
 # They look at homes as their owner and as somebody else, so they are run as root.
 as_root env HERMES_EXPORTER="$PWD/target/debug/hermes-exporter" \
     HERMES_ALERT_BRIDGE="$PWD/target/debug/hermes-alert-bridge" \

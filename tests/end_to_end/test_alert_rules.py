@@ -85,7 +85,7 @@ def _agree(judging: Prometheus, machine: str) -> None:
         rules = [rule for group in judging.get("rules")["groups"] for rule in group["rules"]]
         assert rules and {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}, rules
 
-    wait_for("the alerts to be what is found", agree, seconds=120, pause=0.5)
+    wait_for("the alerts to be what is found", agree, seconds=300, pause=0.5)
     rules_are_well()
 
 
