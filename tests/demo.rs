@@ -10,10 +10,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process};
 
 /// How long anything may take; only ever waited out by a failure.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// In the environment that it is started in, and nobody else's business.
+const SECRET: &str = "correct horse";
 
 /// What it prints last, when it has nothing more to say by itself.
 const END: &str = "Ctrl-C ends it and removes everything.\n";
@@ -36,7 +39,7 @@ impl Demonstration {
         let mut command = Command::new(program);
         command.args(["demo", "--web.listen-address", "127.0.0.1:0"]).args(arguments);
         command.env_clear().env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
-        command.envs(path.map(|path| ("PATH", path)));
+        command.envs(path.map(|path| ("PATH", path))).env("TOKEN", SECRET);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (said, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -78,6 +81,13 @@ impl Demonstration {
     fn ends_without_a_trace(mut self, signal: Signal) {
         let children = self.children();
         assert!(!children.is_empty());
+        for id in &children {
+            // One that has been killed has none any more.
+            let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            assert!(!String::from_utf8_lossy(&environment).contains(SECRET), "{id} knows it");
+            let child = Pid::from_raw(i32::try_from(*id).unwrap());
+            assert_eq!(getpgid(child).unwrap(), child.unwrap(), "Ctrl-C in a terminal would reach {id}");
+        }
         self.signal(signal);
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut log = String::new();

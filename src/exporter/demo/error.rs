@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A sample home could not be written.
-    #[error("the sample homes could not be unpacked into {}", path.display())]
+    #[error("the sample homes could not be unpacked into {}; TMPDIR chooses another folder", path.display())]
     Unpack {
         /// The folder.
         path: PathBuf,

@@ -85,9 +85,96 @@ fn put_tallies(sink: &mut dyn Sink, reading: &Reading<BTreeMap<Label, Tally>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
     use super::*;
     use crate::exporter::expose::family::Kind;
-    use std::collections::HashSet;
+    use crate::exporter::expose::metrics::Exposition;
+    use crate::exporter::snapshot::units::{Unit, UnitState, Units};
+    use crate::exporter::snapshot::{CollectorRun, Fleet, Identity, Problem, Reason, Snapshot, Source};
+    use crate::system::time::Timestamp;
+    use crate::web::metrics_text::Format;
+
+    fn now() -> Timestamp {
+        Timestamp::from_seconds(1_795_000_000.0).unwrap()
+    }
+
+    fn fleet(change: impl FnOnce(&mut Snapshot)) -> Fleet {
+        let (name, user, profile) = ("vijay".to_owned(), "root".to_owned(), "default".to_owned());
+        let mut snapshot = Snapshot::at(now(), Identity { name, user, profile, source: Source::Local });
+        change(&mut snapshot);
+        Fleet { instances: vec![Arc::new(snapshot)], ..Fleet::at(now()) }
+    }
+
+    /// A run of a collector that could not tell this, for ten minutes.
+    fn run(collector: &str, lacking: &[&str]) -> CollectorRun {
+        let problem = |subject: &&str| Problem { reason: Reason::Permission, subject: (*subject).to_owned() };
+        let failing_since = (!lacking.is_empty()).then(|| Timestamp::from_seconds(1_794_999_400.0).unwrap());
+        let problems = lacking.iter().map(problem).collect();
+        CollectorRun { collector: collector.to_owned(), duration_seconds: 0.0, problems, failing_since }
+    }
+
+    /// The samples of a family, without its name.
+    fn samples(fleet: Fleet, family: &str) -> Vec<String> {
+        let text = Exposition::new(Arc::new(fleet), None).encode(Format::Text).unwrap();
+        text.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_collector_says_since_when_it_lacks_something_and_whether_that_is_the_home_alone() {
+        let runs = [
+            run("well", &[]),
+            run("alone", &[CollectorRun::HOME]),
+            run("both", &[CollectorRun::HOME, "cron/jobs.json"]),
+            run("other", &["cron/jobs.json", CollectorRun::HOME]),
+        ];
+        let of = |family| samples(fleet(|snapshot| snapshot.collectors = runs.to_vec()), family);
+        assert_eq!(
+            of("hermes_collector_without_home"),
+            ["alone", "both", "other"]
+                .map(|name| format!("instance=\"vijay\",collector=\"{name}\"}} {}", u8::from(name == "alone")))
+        );
+        let since = of("hermes_collector_failing_since_timestamp_seconds");
+        assert_eq!(since.len(), 3);
+        assert!(since.iter().all(|sample| sample.ends_with("} 1794999400") || sample.ends_with("} 1794999400.0")));
+        let of_machine = Fleet { machine_runs: vec![run("tailscale", &["tailscaled"])], ..Fleet::at(now()) };
+        assert_eq!(samples(of_machine, "hermes_collector_failing_since_timestamp_seconds").len(), 1);
+        assert!(!run("well", &[]).lacks_home());
+    }
+
+    #[test]
+    fn the_limits_of_the_machine_are_said_where_it_is_looked_at() {
+        let looked_at = Fleet { machine_runs: vec![run("tailscale", &[])], ..Fleet::at(now()) };
+        let mut found = samples(looked_at, "hermes_threshold_seconds");
+        found.sort();
+        assert!(found[0].starts_with("threshold=\"collector_unknown\"} "), "{found:?}");
+        assert!(found[1].starts_with("threshold=\"token_expiry\"} ") && found.len() == 2, "{found:?}");
+        assert_eq!(samples(Fleet::at(now()), "hermes_threshold_seconds"), [""; 0]);
+    }
+
+    #[test]
+    fn a_unit_is_expected_where_it_is_configured() {
+        let unit = |name: &str, is_expected| Unit {
+            unit: Label::new(name),
+            role: Label::new("gateway"),
+            is_expected,
+            up: Reading::Known(true),
+            state: Reading::Known(UnitState::Active),
+            state_since: Reading::Absent,
+            enabled: Reading::Absent,
+            restarts: Reading::Absent,
+            failures: Reading::Absent,
+            start_time: Reading::Absent,
+            timer: Reading::Absent,
+            managers: BTreeMap::new(),
+        };
+        let units = Units(vec![unit("a", true), unit("b", false)]);
+        assert_eq!(
+            samples(fleet(|snapshot| snapshot.units = Reading::Known(Arc::new(units))), "hermes_unit_expected"),
+            ["instance=\"vijay\",unit=\"a\",role=\"gateway\"} 1", "instance=\"vijay\",unit=\"b\",role=\"gateway\"} 0"]
+        );
+    }
 
     #[test]
     fn names_and_labels_are_what_prometheus_expects_of_them() {
