@@ -16,7 +16,7 @@
 //! * [`telegram`]: the Bot API as the rest of the bridge sees it, and what its errors mean.
 //! * [`buttons`]: what can be done from a chat; [`notify`]: messages and progress from scripts; [`watchdog`]: heartbeats.
 //! * [`housekeeping`]: what time alone changes, and what is deleted when it is old.
-//! * [`suppressed`]: ends of alerts that Alertmanager keeps to itself.
+//! * [`ends`]: ends of alerts that Alertmanager does not tell of.
 //! * [`alertmanager`]: silences and alerts in Alertmanager; [`ping`]: showing somebody else that the bridge is there.
 //! * [`service`]: what all of these work with while serving; [`reload`]: changing the configuration under them.
 //! * [`tasks`]: what runs beside the server; [`serve`]: the server; [`readiness`]: whether all of it does what it is for.
@@ -32,6 +32,7 @@ pub mod card;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod ends;
 pub mod housekeeping;
 pub mod intake;
 pub mod metrics;
@@ -45,7 +46,6 @@ pub mod secret;
 pub mod serve;
 pub mod service;
 pub mod store;
-pub mod suppressed;
 pub mod tasks;
 pub mod telegram;
 pub mod trial;

@@ -111,13 +111,13 @@ impl ListedSilence {
     }
 }
 
-/// Whether people are told of an alert that Alertmanager has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hearing {
-    /// As its routes say.
-    Told,
-    /// Not now, because of this: the id of a silence, or the fingerprint of an alert that inhibits it.
-    Suppressed(String),
+/// What keeps people from being told of an alert that Alertmanager has; nothing, where they are told as its routes say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hearing {
+    /// The id of a silence; empty, where Alertmanager does not say why it tells nobody.
+    pub silenced_by: Option<String>,
+    /// The fingerprint of an alert that inhibits it.
+    pub inhibited_by: Option<String>,
 }
 
 /// The way to an Alertmanager.
@@ -198,12 +198,12 @@ impl Client {
         let alerts: Vec<RawAlert> = understood(&answer)?;
         let heard = |alert: RawAlert| {
             let RawHearing { state, silenced_by, inhibited_by } = alert.status;
-            let hearing = match state.as_str() {
-                "suppressed" => {
-                    Hearing::Suppressed(silenced_by.into_iter().chain(inhibited_by).next().unwrap_or_default())
-                }
-                _ => Hearing::Told,
-            };
+            let mut hearing = Hearing::default();
+            if state == "suppressed" {
+                hearing.inhibited_by = inhibited_by.into_iter().next();
+                let nobody_says_why = hearing.inhibited_by.is_none().then(String::new);
+                hearing.silenced_by = silenced_by.into_iter().next().or(nobody_says_why);
+            }
             (alert.fingerprint, hearing)
         };
         Ok(alerts.into_iter().map(heard).collect())

@@ -18,6 +18,8 @@ pub(in crate::bridge) struct Pretended {
     pub(in crate::bridge) silences: BTreeMap<String, Value>,
     /// The alerts that fire, each with the ids of the silences that it has.
     pub(in crate::bridge) alerts: BTreeMap<String, Vec<String>>,
+    /// Which of them others inhibit, each with the fingerprint of the other one.
+    pub(in crate::bridge) inhibited: BTreeMap<String, String>,
     /// Since when it runs.
     pub(in crate::bridge) started: String,
     /// What it answers instead of doing anything, after this many requests.
@@ -84,9 +86,11 @@ async fn alerts(State(state): Shared, headers: HeaderMap) -> Response {
         return refusal;
     }
     let alert = |(fingerprint, silences): (&String, &Vec<String>)| {
-        let state = if silences.is_empty() { "active" } else { "suppressed" };
+        let inhibited_by: Vec<_> = state.inhibited.get(fingerprint).into_iter().collect();
+        let is_told = silences.is_empty() && inhibited_by.is_empty();
+        let state = if is_told { "active" } else { "suppressed" };
         json!({"fingerprint": fingerprint, "labels": {},
-            "status": {"state": state, "silencedBy": silences, "inhibitedBy": [], "mutedBy": []}})
+            "status": {"state": state, "silencedBy": silences, "inhibitedBy": inhibited_by, "mutedBy": []}})
     };
     axum::Json(state.alerts.iter().map(alert).collect::<Vec<_>>()).into_response()
 }

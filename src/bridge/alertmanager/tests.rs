@@ -58,13 +58,19 @@ async fn a_silence_is_made_listed_and_ended() {
 async fn it_says_what_fires_and_since_when_it_runs() {
     let alertmanager = Pretender::start().await;
     let client = Client::new(&alertmanager.settings(Auth::Open)).unwrap();
-    alertmanager.state().alerts = [("a", vec!["silence-1".to_owned()]), ("b", Vec::new())]
-        .map(|(fingerprint, silences)| (fingerprint.to_owned(), silences))
+    alertmanager.state().alerts = [("a", vec!["silence-1"]), ("b", vec![]), ("c", vec![]), ("d", vec!["silence-1"])]
+        .map(|(fingerprint, silences)| (fingerprint.to_owned(), silences.into_iter().map(str::to_owned).collect()))
         .into();
+    alertmanager.state().inhibited = ["c", "d"].map(|fingerprint| (fingerprint.to_owned(), "b".to_owned())).into();
     alertmanager.state().started = "2026-11-20T10:00:00.123Z".to_owned();
     let alerts = client.alerts().await.unwrap();
-    assert_eq!(alerts.get("a"), Some(&Hearing::Suppressed("silence-1".to_owned())));
-    assert_eq!((alerts.get("b"), alerts.len()), (Some(&Hearing::Told), 2));
+    let heard = |fingerprint: &str| {
+        let Hearing { silenced_by, inhibited_by } = alerts.get(fingerprint).unwrap();
+        (silenced_by.as_deref(), inhibited_by.as_deref())
+    };
+    assert_eq!((heard("a"), heard("b")), ((Some("silence-1"), None), (None, None)));
+    assert_eq!((heard("c"), heard("d")), ((None, Some("b")), (Some("silence-1"), Some("b"))));
+    assert_eq!(alerts.len(), 4);
     assert_eq!(client.started().await.unwrap(), moment("2026-11-20T10:00:00.123Z"));
     alertmanager.state().started.clear();
     assert!(matches!(client.started().await, Err(AlertmanagerError::Answer(_))));

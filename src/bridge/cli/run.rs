@@ -17,7 +17,7 @@ use crate::bridge::reload::{self, Reloader};
 use crate::bridge::service::{Service, Stop};
 use crate::bridge::store::{Store, outside};
 use crate::bridge::tasks::{Patience, Task, Tasks};
-use crate::bridge::{auth, buttons, deliver, housekeeping, ping, serve as server, suppressed, watchdog};
+use crate::bridge::{auth, buttons, deliver, ends, housekeeping, ping, serve as server, watchdog};
 use crate::web::{healthcheck, lifetime, listen};
 
 /// How long tasks get to end, above the time that a call to Telegram may take: one that is under way has an outcome that
@@ -98,7 +98,7 @@ fn tasks(reloader: &Arc<Reloader>) -> Vec<Task> {
         Task::new("watchdog", watchdog::run),
         Task::new("ping", ping::run),
         Task::new("housekeeping", housekeeping::run),
-        Task::new("suppressed", suppressed::run),
+        Task::new("ends", ends::run),
         Task::new("outside", outside::run),
         Task::new("configuration", mending(Arc::clone(reloader))),
     ]

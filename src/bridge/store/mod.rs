@@ -6,6 +6,7 @@
 //! * [`incidents`]: what fires; [`intake`]: what an accepted notification changes.
 //! * [`notes`]: what scripts have put into a chat.
 //! * [`notices`]: what the bridge itself has to say, and refused requests.
+//! * [`ends`]: what is known of ends that Alertmanager does not tell of.
 //! * [`sweeps`]: what time alone changes, and what is deleted.
 //! * [`buttons`]: what can be pressed; [`presses`]: what was, and what that has changed.
 //! * [`heartbeats`]: when each was last heard.
@@ -18,6 +19,7 @@
 pub mod buttons;
 pub mod cards;
 pub mod delivery;
+pub mod ends;
 pub mod facts;
 pub mod heartbeats;
 pub mod incidents;
@@ -29,7 +31,6 @@ pub mod overview;
 pub mod pauses;
 pub mod presses;
 pub mod queue;
-pub mod suppressed;
 pub mod sweeps;
 mod wakes;
 mod writer;
@@ -52,7 +53,7 @@ use crate::system::time::Timestamp;
 use writer::Writer;
 
 /// The version of `schema.sql`; each change of it needs a step in [`prepare`].
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// Marks the file as one of ours: "HABr".
 const APPLICATION_ID: i64 = 0x4841_4272;
@@ -302,6 +303,16 @@ fn prepare(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", LARGEST_LOG)?;
+    if version == 1 {
+        connection.execute_batch(
+            "BEGIN IMMEDIATE;
+             ALTER TABLE incident ADD COLUMN inhibited_by TEXT;
+             ALTER TABLE incident ADD COLUMN in_alertmanager INTEGER NOT NULL DEFAULT 0;
+             ALTER TABLE incident ADD COLUMN ended_as INTEGER;
+             PRAGMA user_version = 2;
+             COMMIT;",
+        )?;
+    }
     if version == 0 {
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;\n{}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;",

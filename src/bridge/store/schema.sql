@@ -19,10 +19,18 @@ CREATE TABLE incident (
     notifications INTEGER NOT NULL DEFAULT 1,
     acknowledged_by TEXT,
     acknowledged_at INTEGER,
-    -- What Alertmanager does not tell of it because of; alone, its end may have come meanwhile, and no card says anything.
+    -- The silence because of which Alertmanager does not tell of it; alone, its end may have come meanwhile, and no card
+    -- says anything.
     silence_id TEXT,
     silenced_by TEXT,
     silenced_until INTEGER,
+    -- From version 2 on, and at the end, because an older store gets them by ALTER TABLE.
+    -- The fingerprint of the alert that inhibits it.
+    inhibited_by TEXT,
+    -- Whether it was ever found in Alertmanager.
+    in_alertmanager INTEGER NOT NULL DEFAULT 0,
+    -- The start that its end came with, where that is another one.
+    ended_as INTEGER,
     UNIQUE (fingerprint, starts_at, round)
 ) STRICT;
 CREATE INDEX incident_fired_late ON incident (fired_late) WHERE fired_late IS NOT NULL;

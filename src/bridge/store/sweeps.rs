@@ -44,7 +44,7 @@ pub fn reopen_late_firings(
 }
 
 /// Forgets silences that are over, and has the cards say so. The id stays with what fires, because its end may have come
-/// while it was silenced; see [`suppressed`](super::suppressed).
+/// while it was silenced; see [`ends`](super::ends).
 pub fn clear_expired_silences(connection: &Connection, now: Timestamp) -> Result<usize, StoreError> {
     let due = incidents(
         connection,

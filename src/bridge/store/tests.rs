@@ -58,6 +58,30 @@ fn another_programs_database_is_left_alone() {
 }
 
 #[test]
+fn an_older_store_becomes_one_of_today() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    let columns = |path: &Path| -> Vec<String> {
+        let connection = Connection::open(path).unwrap();
+        let mut find = connection.prepare("SELECT name || ' ' || type FROM pragma_table_info('incident')").unwrap();
+        find.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    drop(Store::open(&path).unwrap());
+    let today = columns(&path);
+    let older = Connection::open(&path).unwrap();
+    for column in ["inhibited_by", "in_alertmanager", "ended_as"] {
+        older.execute_batch(&format!("ALTER TABLE incident DROP COLUMN {column}")).unwrap();
+    }
+    older.pragma_update(None, "user_version", 1).unwrap();
+    assert_eq!(columns(&path).len(), today.len() - 3);
+    drop(older);
+    for _ in 0..2 {
+        drop(Store::open(&path).unwrap());
+        assert_eq!(columns(&path), today);
+    }
+}
+
+#[test]
 fn a_newer_store_is_left_to_the_newer_program() {
     let folder = tempfile::tempdir().unwrap();
     let path = path(&folder);
