@@ -262,11 +262,12 @@ impl<'a> Batch<'a> {
     /// Stores an alert. Says whether there is a new incident.
     fn take(&mut self, alert: &Alert, chats: &[(ChatName, Grouping)]) -> Result<bool, StoreError> {
         let dated;
-        let alert = if alert.starts_at == UNKNOWN_START {
-            dated = self.dated(alert)?;
-            &dated
-        } else {
-            alert
+        let alert = match self.other_start(alert)? {
+            Some(starts_at) => {
+                dated = Alert { starts_at, ..alert.clone() };
+                &dated
+            }
+            None => alert,
         };
         let Some(known) = self.known(alert)? else {
             let id = self.insert(alert)?;
@@ -301,16 +302,54 @@ impl<'a> Batch<'a> {
         Ok(false)
     }
 
-    /// An alert that does not say when it began, with the beginning that is known of it; or else now.
-    fn dated(&self, alert: &Alert) -> Result<Alert, StoreError> {
+    /// The start that an alert is known by, where it does not say it itself.
+    ///
+    /// Started again, Prometheus gives what still fires a new start, and an Alertmanager that was started again as well
+    /// tells the end with this one alone. So an end whose start nobody knows is that of what began before, and fires: of a
+    /// series there is one alert, so that one is over in any case. What began later may be a new time that it fires, of
+    /// which a late end of an older one says nothing.
+    fn other_start(&self, alert: &Alert) -> Result<Option<Timestamp>, StoreError> {
+        if alert.starts_at == UNKNOWN_START {
+            return self.undated_start(alert).map(Some);
+        }
+        if self.known(alert)?.is_some() {
+            return Ok(None);
+        }
+        let starts_at = milliseconds(alert.starts_at);
+        let one = |query: &str| -> Result<Option<(i64, i64)>, StoreError> {
+            let mut find = self.connection.prepare_cached(query)?;
+            Ok(find
+                .query_row(params![alert.fingerprint, starts_at], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?)
+        };
+        let ended = "SELECT id, starts_at FROM incident WHERE fingerprint = ?1 AND ended_as = ?2 LIMIT 1";
+        if let Some((_, known)) = one(ended)? {
+            return moment(known).map(Some);
+        }
+        if alert.status == Status::Firing {
+            return Ok(None);
+        }
+        let fires = "SELECT id, starts_at FROM incident WHERE fingerprint = ?1 AND starts_at < ?2 AND status = 'firing'
+             ORDER BY starts_at DESC, round DESC LIMIT 1";
+        let Some((incident, known)) = one(fires)? else {
+            return Ok(None);
+        };
+        // Told again, by the other Alertmanager of a pair, it is to be recognised.
+        self.connection
+            .prepare_cached("UPDATE incident SET ended_as = ?2 WHERE id = ?1")?
+            .execute(params![incident, starts_at])?;
+        moment(known).map(Some)
+    }
+
+    /// The start that is known of an alert that does not say when it began; or else now.
+    fn undated_start(&self, alert: &Alert) -> Result<Timestamp, StoreError> {
         let mut find = self.connection.prepare_cached(
             "SELECT starts_at FROM incident WHERE fingerprint = ?1 AND (status = 'firing' OR status = ?2)
              ORDER BY starts_at DESC, round DESC LIMIT 1",
         )?;
         let known: Option<i64> =
             find.query_row(params![alert.fingerprint, alert.status.as_str()], |row| row.get(0)).optional()?;
-        let starts_at = known.map(moment).transpose()?.unwrap_or(self.now);
-        Ok(Alert { starts_at, ..alert.clone() })
+        Ok(known.map(moment).transpose()?.unwrap_or(self.now))
     }
 
     fn known(&self, alert: &Alert) -> Result<Option<Known>, StoreError> {

@@ -336,14 +336,58 @@ fn a_series_that_fires_anew_ends_what_was_never_resolved() {
     // The message is put right, but there is nothing to be notified of.
     assert_eq!(next_step(&bridge.card(1)), Some((Step::Edit, Urgency::Changed)));
     // What is over by the end of another one.
+    bridge.post(&[firing("A", "vijay", 500.0)]);
     assert_eq!(
-        bridge.post(&[over(&firing("B", "vijay", 300.0), 400.0)]),
+        bridge.post(&[over(&firing("A", "vijay", 600.0), 700.0)]),
         [(Change::Resolved, 1), (Change::Replaced, 1)]
     );
     assert_eq!(bridge.number("SELECT count(*) FROM incident WHERE status = 'firing'"), 1);
-    // And what began after that is not.
-    assert_eq!(bridge.post(&[over(&firing("A", "vijay", 100.0), 200.0)]), [(Change::Resolved, 1)]);
-    assert_eq!(bridge.number("SELECT count(*) FROM incident WHERE status = 'firing'"), 1);
+}
+
+#[test]
+fn an_end_with_another_start_is_that_of_what_fires_since_before() {
+    let mut bridge = Bridge::new(TWO_CHATS);
+    let alert = firing("A", "vijay", 0.0);
+    bridge.post(std::slice::from_ref(&alert));
+    bridge.deliver();
+    // Both were started again, and the peer lags behind.
+    let again = firing("A", "vijay", 300.0);
+    assert_eq!(bridge.post(&[over(&again, 400.0)]), [(Change::Resolved, 1)]);
+    assert_eq!(bridge.cards(), [card("root", &["A resolved"])]);
+    assert_eq!(next_step(&bridge.card(1)), Some((Step::Announce(vec![IncidentId(1)]), Urgency::Resolved)));
+    let Content::Incidents(members) = bridge.card(1).content else { panic!("no incidents") };
+    let ended = &members[0].incident.alert;
+    assert_eq!((ended.starts_at, ended.ends_at), (alert.starts_at, Some(time(NOON + 400.0))));
+    bridge.deliver();
+    assert_eq!(bridge.post(&[over(&again, 400.0)]), [(Change::Repeated, 1)]);
+    assert_eq!(bridge.post(std::slice::from_ref(&again)), [(Change::Late, 1)]);
+    assert_eq!(bridge.post(&[over(&again, 400.0), over(&alert, 400.0)]), [(Change::Repeated, 2)]);
+    assert_eq!((bridge.cards().len(), next_step(&bridge.card(1))), (1, None));
+    // Where it was no peer, it fires again, and ends as any other.
+    bridge.post(std::slice::from_ref(&again));
+    bridge.now += 3600.0;
+    assert_eq!(bridge.sweep(), 1);
+    assert_eq!(bridge.post(std::slice::from_ref(&again)), [(Change::Repeated, 1)]);
+    assert_eq!(bridge.post(&[over(&again, 500.0)]), [(Change::Resolved, 1)]);
+    assert_eq!(bridge.cards(), [card("root", &["A resolved"]), card("root", &["A resolved"])]);
+}
+
+#[test]
+fn an_end_with_another_start_ends_nothing_that_began_later() {
+    let bridge = Bridge::new(TWO_CHATS);
+    bridge.post(&[firing("A", "vijay", 300.0)]);
+    bridge.deliver();
+    // Of an older time, of which nobody was told.
+    for change in [Change::Resolved, Change::Repeated] {
+        assert_eq!(bridge.post(&[over(&firing("A", "vijay", 0.0), 200.0)]), [(change, 1)]);
+    }
+    assert_eq!(bridge.cards(), [card("root", &["A firing"]), card("root", &["A resolved"])]);
+    assert_eq!(next_step(&bridge.card(1)), None);
+    // Another series is another matter; and where nothing fires, it is told apart, as before.
+    assert_eq!(bridge.post(&[over(&firing("A", "bheem", 400.0), 500.0)]), [(Change::Resolved, 1)]);
+    assert_eq!(bridge.post(&[over(&firing("A", "vijay", 300.0), 350.0)]), [(Change::Resolved, 1)]);
+    assert_eq!(bridge.post(&[over(&firing("A", "vijay", 400.0), 500.0)]), [(Change::Resolved, 1)]);
+    assert_eq!(bridge.cards().len(), 4);
 }
 
 #[test]
