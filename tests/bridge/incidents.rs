@@ -147,6 +147,25 @@ async fn an_end_of_something_unknown_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_with_another_start_is_an_answer_to_what_fires() {
+    let scene = Scene::new();
+    let _bridge = scene.start(&Configuration::default());
+    let alert = Alert::firing("Restarted");
+    scene.accept(&notification(std::slice::from_ref(&alert))).await;
+    scene.messages(ROOT, 1).await;
+    scene.settled().await;
+    // Prometheus and Alertmanager were started again; the peer was not, and says the same again.
+    let end = notification(&[alert.again().resolved()]);
+    for body in [&end, &from_peer(&end), &notification(&[alert.resolved()])] {
+        scene.accept(body).await;
+        scene.settled().await;
+    }
+    let messages = scene.api.messages(ROOT);
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[0].edits >= 1 && messages[1].reply_to == Some(messages[0].message_id), "{messages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_firing_that_comes_late_and_stays_is_told_after_all() {
     let scene = Scene::new();
     let _bridge = scene.start(&Configuration::with("late_firing: 1s"));

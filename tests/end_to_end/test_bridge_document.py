@@ -64,9 +64,12 @@ def test_bridge_and_alertmanager_are_set_up_as_it_is_written(
         with serving_bridge(bridge_binary, file, port=port) as bridge:
             with alertmanagers(alertmanager, folder, port, configuration=configuration) as (one,):
                 run(amtool, "check-config", folder / "alertmanager.yml").succeeded()
-                one.tell(alert("DiskFull"), alert("MemoryLow", "bheem"), alert("Watchdog", ""))
-                wait_for("the group's alert", lambda: len(api.messages(GROUP)) == 2)
-                assert "DiskFull" in api.messages(GROUP)[-1]["text"] and api.messages(GROUP)[-1]["thread"] == 7
+                watching = alert("HermesExporterDown", "hermes-exporter:10119")
+                one.tell(alert("DiskFull"), alert("MemoryLow", "bheem"), alert("Watchdog", ""), watching)
+                wait_for("the group's alerts", lambda: len(api.messages(GROUP)) == 3)
+                told = "".join(message["text"] for message in api.messages(GROUP) if message["thread"] == 7)
+                assert "DiskFull" in told and "HermesExporterDown" in told
+                assert "\nhermes_alert_bridge_unrouted_total 0\n" in bridge.get("/metrics")[1]
                 wait_for("the person's alert", lambda: len(api.messages(PERSON)) == 1)
                 heartbeat = "hermes_alert_bridge_heartbeat_last_timestamp_seconds{"
                 wait_for("the heartbeat", lambda: heartbeat in bridge.get("/metrics")[1])

@@ -64,7 +64,7 @@ pub static KEYS: &[Key] = &[
     key("ping", "map", "none", "A URL that is asked for now and then, so that somebody notices when the bridge is gone"),
     key("ping.url_file", "path", "required", "The file with the URL, which is asked for without a proxy; a redirect is a failure"),
     key("ping.interval", "duration", "1m", "How often"),
-    key("alertmanager", "map", "none", "How Alertmanager is reached, for silences and `/alerts`"),
+    key("alertmanager", "map", "none", "How Alertmanager is reached: for silences, and for ends that it does not tell"),
     key("alertmanager.url", "URL", "required", "Where it is, without `/api/v2`"),
     key("alertmanager.auth", "map", "none", "How to log in there"),
     key("alertmanager.auth.bearer_token_file", "path", "none", "As `auth.bearer_token_file`"),

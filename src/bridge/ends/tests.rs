@@ -182,12 +182,14 @@ async fn what_is_silenced_and_inhibited_is_what_is_inhibited() {
     scene.look(60.0).await;
     // The silence that the card shows stays, whatever else there is.
     scene.fires("a", &[]);
+    scene.fires("down", &[]);
+    scene.is_inhibited("a", "down");
     scene.look(120.0).await;
     scene.is_over("a");
     for seconds in [180.0, 240.0, 1200.0] {
         scene.look(seconds).await;
     }
-    assert_eq!((scene.firing(), scene.marks()), ("a s, b".to_owned(), "b".to_owned()));
+    assert_eq!((scene.firing(), scene.marks()), ("a s, b".to_owned(), "down".to_owned()));
 }
 
 #[tokio::test]
