@@ -51,12 +51,13 @@ def alerts(title: str, description: str, only: str, *, width: int = 24, height: 
         for severity, rank in (("critical", 3), ("warning", 2), ("info", 1))
     )
     # How bad it is, and since when, in one number: times stay below ten thousand million for three centuries.
-    both = f"1e10 * ({ranked}) + ignoring (alertstate) ALERTS_FOR_STATE"
+    # Only of these is worked out what they are about.
+    both = f"topk({MOST}, 1e10 * ({ranked}) + ignoring (alertstate) ALERTS_FOR_STATE)"
     named = f'label_join({both}, "subject", " ", {", ".join(f"{chr(34)}{label}{chr(34)}" for label in SUBJECTS)})'
     named = f'label_replace({named}, "subject", "$1", "subject", " *(.*?) *")'
     for alert, runbook in RUNBOOKS.items():
         named = f'label_replace({named}, "finding", "{runbook}", "alertname", "{alert}")'
-    worst = f"topk({MOST}, max by (instance, alertname, severity, finding, subject) ({named}))"
+    worst = f"max by (instance, alertname, severity, finding, subject) ({named})"
     runbook = f"{PAGE}/runbooks/${{__data.fields.finding}}"
     ranks = {rank: (severity, SEVERITY[severity]) for rank, severity in ((3, "critical"), (2, "warning"), (1, "info"))}
     return table(

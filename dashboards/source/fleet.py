@@ -40,12 +40,14 @@ from .panels import (
 
 SEEN = "instance:hermes_health:worst"
 NOT_SEEN = f"(max by (instance) (last_over_time({SEEN}[1h])) unless on (instance) {SEEN})"
-# Only what failed has a reason, so that this stays cheap where the success of every collector would not.
-UNTOLD = "count by (job, instance, collector) (hermes_collector_failure_info)"
-STARTED = "instance:hermes_alerts_started:count1m"
+FAILING = "job:hermes_collectors_failing:count"
+BEGAN = "instance:hermes_alerts_began:count1m"
 # What is of no instance is of the watching itself.
 WHOSE = 'label_replace({0}, "instance", "the watching", "instance", "")'
 RATIO = "instance:hermes_backup_age:ratio"
+OLDEST = "instance:hermes_backup_age:ratio_oldest"
+# What stands for a value that its collector could not tell; one that there rightly is none of has no value.
+COULD_NOT_BE_TOLD = {-1: ("unknown", UNKNOWN)}
 
 
 def made() -> dict[str, Any]:
@@ -145,22 +147,29 @@ def _instances() -> Panel:
             " hermes_instance_info)"
         )
 
+    def told(value: str, collector: str) -> Query:
+        return Query(
+            f"({value}) or max by (instance) (hermes_collector_success"
+            f'{{collector="{collector}", instance!=""}} == 0) - 1'
+        )
+
     return table(
         "Instances",
         "One row for each instance, the worst first. A name leads to everything about the instance, its health to the "
         "status page. Backup: the oldest of its repositories, and how much of its limit that is. Unknown: could not be "
-        "told. A dash: there is none, or, where *Not told* is above 0, it could not be told either.",
+        "told. A dash: there is none. A heartbeat is red above 90 s, the limit unless it is configured otherwise.",
         [
             Query(f"max by (instance) ({SEEN}) or {NOT_SEEN} * 0 - 1"),
             Query("max by (instance, state) (hermes_gateway_state == 1)"),
-            Query("time() - max by (instance) (hermes_gateway_heartbeat_timestamp_seconds)"),
-            Query("max by (instance) (hermes_backup_age_seconds)"),
+            told("time() - max by (instance) (hermes_gateway_heartbeat_timestamp_seconds)", "gateway"),
+            told("max by (instance) (hermes_backup_age_seconds)", "backup"),
             Query(f"max by (instance) ({RATIO})"),
             Query("max by (instance) (hermes_sessions_active)"),
-            Query("time() - max by (instance) (hermes_last_message_timestamp_seconds)"),
+            told("time() - max by (instance) (hermes_last_message_timestamp_seconds)", "sessions"),
             Query("max by (instance) (hermes_cron_jobs_overdue)"),
-            Query(
-                "sum by (instance) ((1 - hermes_token_valid) and on (job, instance, token) hermes_token_expected == 1)"
+            told(
+                "sum by (instance) ((1 - hermes_token_valid) and on (job, instance, token) hermes_token_expected == 1)",
+                "credentials",
             ),
             findings("critical"),
             findings("warning"),
@@ -178,8 +187,17 @@ def _instances() -> Panel:
                 link=("Status page", f"{PAGE}/?instance=${{__data.fields.Instance:percentencode}}"),
             ),
             Column("state", "Gateway", texts={state: colour for state, colour in STATES.items()}, width=110),
-            Column("#C", "Heartbeat", unit="s", decimals=0, steps=[(None, GREEN), (90, RED)], width=90, missing="–"),
-            Column("#D", "Backup", unit="s", decimals=1, width=90, missing="–"),
+            Column(
+                "#C",
+                "Heartbeat",
+                unit="s",
+                decimals=0,
+                steps=[(None, GREEN), (90, RED)],
+                words=COULD_NOT_BE_TOLD,
+                width=90,
+                missing="–",
+            ),
+            Column("#D", "Backup", unit="s", decimals=1, words=COULD_NOT_BE_TOLD, width=90, missing="–"),
             Column(
                 "#E",
                 "of limit",
@@ -190,9 +208,17 @@ def _instances() -> Panel:
                 missing="–",
             ),
             Column("#F", "Sessions", unit="short", width=80),
-            Column("#G", "Last message", unit="s", decimals=1, width=110, missing="–"),
+            Column("#G", "Last message", unit="s", decimals=1, words=COULD_NOT_BE_TOLD, width=110, missing="–"),
             Column("#H", "Cron overdue", unit="short", steps=ANY_IS_DOUBTFUL, width=110),
-            Column("#I", "Tokens invalid", unit="short", steps=ANY_IS_DOUBTFUL, width=115, missing="–"),
+            Column(
+                "#I",
+                "Tokens invalid",
+                unit="short",
+                steps=ANY_IS_DOUBTFUL,
+                words=COULD_NOT_BE_TOLD,
+                width=115,
+                missing="–",
+            ),
             Column("#J", "Critical", unit="short", steps=ANY_IS_BAD, width=70),
             Column("#K", "Warning", unit="short", steps=ANY_IS_DOUBTFUL, width=75),
             Column("#L", "Info", unit="short", steps=[(None, GREEN), (1, BLUE)], width=55),
@@ -222,9 +248,8 @@ def _trends() -> list[Panel]:
             "Gateways",
             "Gateways that are up, that are down, and those of which nobody could tell.",
             [
-                Query("count(hermes_gateway_up == 1) or 0 * sum(job:hermes_instances:count)", "up", GREEN),
-                Query("sum(job:hermes_instances:count) - (count(hermes_gateway_up) or vector(0))", "unknown", UNKNOWN),
-                Query("count(hermes_gateway_up == 0) or 0 * sum(job:hermes_instances:count)", "down", RED),
+                Query(f'sum(job:hermes_gateways:count{{state="{state}"}})', state, colour)
+                for state, colour in (("up", GREEN), ("unknown", UNKNOWN), ("down", RED))
             ],
             stacked=True,
             decimals=0,
@@ -232,9 +257,9 @@ def _trends() -> list[Panel]:
         ),
         chart(
             "Backup age against its limit",
-            "How old the oldest backup of an instance is, as a part of how old it may be: the ten that are oldest now. "
-            "Above the dashed line is too old.",
-            Query(f"{RATIO} and topk(10, last_over_time({RATIO}[1h] @ end()))", "{{instance}}"),
+            "How old the oldest backup of an instance is, as a part of how old it may be: the ten that are oldest now, "
+            "for as long as they were among the hundred oldest. Above the dashed line is too old.",
+            Query(f"{OLDEST} and topk(10, last_over_time({OLDEST}[1h] @ end()))", "{{instance}}"),
             unit="percentunit",
             steps=[(None, GREEN), (1, RED)],
             missing="not configured",
@@ -242,14 +267,11 @@ def _trends() -> list[Panel]:
         ),
         chart(
             "Alerts that began",
-            "Alerts that began to fire, by the hour, or by what a bar stands for: the ten instances with the most.",
-            Query(
-                WHOSE.format(
-                    f"sum by (instance) (sum_over_time({STARTED}[$__interval])) and on (instance) "
-                    f"topk(10, sum by (instance) (sum_over_time({STARTED}[$__range] @ end())) > 0)"
-                ),
-                "{{instance}}",
-            ),
+            "Alerts that began to fire, by the hour, or by what a bar stands for, and by severity.",
+            [
+                Query(f'sum(sum_over_time({BEGAN}{{severity="{severity}"}}[$__interval]))', severity, colour)
+                for severity, colour in (("info", BLUE), ("warning", YELLOW), ("critical", RED))
+            ],
             stacked=True,
             bars=True,
             decimals=0,
@@ -260,7 +282,7 @@ def _trends() -> list[Panel]:
         bars(
             "Alerts of the last day",
             "Alerts that began to fire within the last 24 hours: the ten instances with the most.",
-            Query(WHOSE.format(f"topk(10, sum by (instance) (sum_over_time({STARTED}[1d])) > 0)"), "{{instance}}"),
+            Query(WHOSE.format(f"topk(10, sum by (instance) (sum_over_time({BEGAN}[1d])) > 0)"), "{{instance}}"),
             steps=[(None, BLUE), (10, YELLOW), (50, RED)],
             decimals=0,
             missing="none",
@@ -275,8 +297,8 @@ def _work() -> list[Panel]:
             "Messages by the minute",
             "Messages stored, of all instances, and turns: from a message of a person to the answer.",
             [
-                Query("60 * sum(rate(hermes_messages_total[$__rate_interval]))", "messages"),
-                Query("60 * sum(rate(hermes_turns_total[$__rate_interval]))", "turns"),
+                Query("60 * sum(job:hermes_messages:rate5m)", "messages"),
+                Query("60 * sum(job:hermes_turns:rate5m)", "turns"),
             ],
             unit="short",
         ),
@@ -284,8 +306,8 @@ def _work() -> list[Panel]:
             "Sessions in progress",
             "Open sessions with a message in the last five minutes, and the agents that gateways say are at work.",
             [
-                Query("sum(hermes_sessions_active)", "sessions"),
-                Query("sum(hermes_gateway_active_agents)", "agents at work"),
+                Query("sum(job:hermes_sessions_active:sum)", "sessions"),
+                Query("sum(job:hermes_gateway_active_agents:sum)", "agents at work"),
             ],
         ),
         bars(
@@ -299,7 +321,7 @@ def _work() -> list[Panel]:
         chart(
             "Cost of stored sessions",
             "As billed where that is known, else as estimated. Falls when Hermes deletes old sessions.",
-            Query("sum(hermes_model_cost_usd)", "all instances"),
+            Query("sum(job:hermes_model_cost_usd:sum)", "all instances"),
             unit="currencyUSD",
             decimals=2,
             width=8,
@@ -347,11 +369,12 @@ def _machine() -> list[Panel]:
         ),
         stat(
             "Least disk left",
-            "The part that is left of the fullest filesystem that has a home on it.",
+            "The part that is left of the fullest filesystem that has a home on it. Orange below 10%, red below 3%, "
+            "the limits unless they are configured otherwise.",
             Query(f"min({left})"),
             unit="percentunit",
             decimals=0,
-            steps=[(None, RED), (0.05, YELLOW), (0.1, GREEN)],
+            steps=[(None, RED), (0.03, YELLOW), (0.1, GREEN)],
             width=4,
         ),
         stat(
@@ -396,10 +419,11 @@ def _machine() -> list[Panel]:
         ),
         bars(
             "Disk left for homes",
-            "The part that is left of the filesystem of a home: the ten instances with the least.",
+            "The part that is left of the filesystem of a home: the ten instances with the least. Orange below 10%, "
+            "red below 3%, the limits unless they are configured otherwise.",
             Query(f"bottomk(10, {left})", "{{instance}}"),
             unit="percentunit",
-            steps=[(None, RED), (0.05, YELLOW), (0.1, GREEN)],
+            steps=[(None, RED), (0.03, YELLOW), (0.1, GREEN)],
             decimals=0,
             high=1,
             width=12,
@@ -421,8 +445,8 @@ def _watching() -> list[Panel]:
             "Collectors of all instances that could not tell everything, and the five that most often could not: the "
             "reasons are on the dashboard of the instance.",
             [
-                Query(f"count({UNTOLD}) or 0 * sum(job:hermes_instances:count)", "all collectors", UNKNOWN),
-                Query(f"topk(5, count by (collector) ({UNTOLD}))", "{{collector}}"),
+                Query(f"sum({FAILING}) or 0 * sum(job:hermes_instances:count)", "all collectors", UNKNOWN),
+                Query(f"topk(5, sum by (collector) ({FAILING}))", "{{collector}}"),
             ],
             missing="unknown",
             decimals=0,

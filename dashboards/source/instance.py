@@ -113,7 +113,8 @@ def _summary() -> list[Panel]:
         ),
         stat(
             "Heartbeat",
-            "How long ago the gateway last gave a sign of life, which it does every 30 s; of several, the oldest.",
+            "How long ago the gateway last gave a sign of life, which it does every 30 s; of several, the oldest."
+            " Red above 90 s, the limit unless it is configured otherwise.",
             Query("time() - min(hermes_gateway_heartbeat_timestamp_seconds{%s})" % CHOSEN),
             unit="s",
             decimals=0,
@@ -198,7 +199,8 @@ def _gateway() -> list[Panel]:
         ),
         chart(
             "Heartbeat age",
-            "How long ago the gateway last gave a sign of life; above the dashed line it is taken for frozen.",
+            "How long ago the gateway last gave a sign of life; above the dashed line it is taken for frozen,"
+            " unless the limit is configured otherwise than 90 s.",
             Query("time() - hermes_gateway_heartbeat_timestamp_seconds{%s}" % CHOSEN, each),
             unit="s",
             steps=[(None, GREEN), (90, RED)],
@@ -248,7 +250,8 @@ def _gateway() -> list[Panel]:
         ),
         stat(
             "Recent starts",
-            "Starts of the gateway within 15 minutes, by its own log; more than three are a crash loop.",
+            "Starts of the gateway within 15 minutes, by its own log; more than three are a crash loop,"
+            " unless it is configured otherwise.",
             Query("max(hermes_gateway_recent_starts{%s})" % CHOSEN),
             unit="short",
             steps=[(None, GREEN), (2, YELLOW), (4, RED)],
@@ -369,6 +372,12 @@ def _units() -> list[Panel]:
     ]
 
 
+def _of_limit(metric: str, threshold: str) -> str:
+    """How long ago that was, as a part of the limit in force; nothing where that is switched off."""
+    limit = 'hermes_threshold_seconds{%s, threshold="%s"}' % (CHOSEN, threshold)
+    return "max((time() - %s{%s}) / on (job, instance) group_left () %s)" % (metric, CHOSEN, limit)
+
+
 def _backups() -> list[Panel]:
     def of(metric: str, more: str = "") -> Query:
         return Query("max by (instance, repo) (%s{%s%s})" % (metric, CHOSEN, more))
@@ -452,22 +461,24 @@ def _backups() -> list[Panel]:
         ),
         stat(
             "Restore drill",
-            "How long ago a restore was last rehearsed, against the limit; of several instances, the longest.",
-            Query("time() - min(hermes_restore_drill_timestamp_seconds{%s})" % CHOSEN),
-            unit="s",
-            decimals=1,
-            steps=[(None, GREEN), (7776000, YELLOW)],
+            "How long ago a restore was last rehearsed, as a part of how long ago that may be; of several instances, the"
+            " longest.",
+            Query(_of_limit("hermes_restore_drill_timestamp_seconds", "restore_drill_age")),
+            unit="percentunit",
+            decimals=0,
+            steps=[(None, GREEN), (1, YELLOW)],
             missing="not configured",
             width=4,
             height=4,
         ),
         stat(
             "Emergency bundle",
-            "How old the newest bundle for an emergency is; of several instances, the oldest.",
-            Query("time() - min(hermes_emergency_bundle_timestamp_seconds{%s})" % CHOSEN),
-            unit="s",
-            decimals=1,
-            steps=[(None, GREEN), (691200, YELLOW)],
+            "How old the newest bundle for an emergency is, as a part of how old it may be; of several instances, the"
+            " oldest.",
+            Query(_of_limit("hermes_emergency_bundle_timestamp_seconds", "emergency_bundle_age")),
+            unit="percentunit",
+            decimals=0,
+            steps=[(None, GREEN), (1, YELLOW)],
             missing="not configured",
             width=4,
             height=3,
@@ -479,14 +490,15 @@ def _home() -> list[Panel]:
     return [
         bars(
             "Disk left for the home",
-            "The part that is left of the home's filesystem: the ten instances with the least.",
+            "The part that is left of the home's filesystem: the ten instances with the least. Orange below 10%, red"
+            " below 3%, the limits unless they are configured otherwise.",
             Query(
                 "bottomk(10, min by (instance) (hermes_home_filesystem_avail_bytes{%s} /"
                 " hermes_home_filesystem_size_bytes))" % CHOSEN,
                 "{{instance}}",
             ),
             unit="percentunit",
-            steps=[(None, RED), (0.05, YELLOW), (0.1, GREEN)],
+            steps=[(None, RED), (0.03, YELLOW), (0.1, GREEN)],
             decimals=0,
             high=1,
             width=6,

@@ -512,7 +512,7 @@ def _column(column: Column) -> dict[str, Any]:
         properties.append({"id": "unit", "value": column.unit})
     if column.width:
         properties.append({"id": "custom.width", "value": column.width})
-    if column.words:
+    if column.words and column.unit == "none":
         properties.append({"id": "custom.align", "value": "left"})
     if column.decimals is not None:
         properties.append({"id": "decimals", "value": column.decimals})

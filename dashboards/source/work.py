@@ -78,7 +78,8 @@ def cron() -> list[Panel]:
         ),
         stat(
             "Ticker last went round",
-            "Cron's ticker goes round every minute; without it no job runs.",
+            "Cron's ticker goes round every minute; without it no job runs. Red above 5 min, the limit unless it is"
+            " configured otherwise.",
             Query("time() - min(hermes_cron_ticker_heartbeat_timestamp_seconds{%s})" % CHOSEN),
             unit="s",
             decimals=0,
