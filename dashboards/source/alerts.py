@@ -45,6 +45,7 @@ MOST = 200
 
 def alerts(title: str, description: str, only: str, *, width: int = 24, height: int = 8) -> Panel:
     """`only` is a matcher on the alerts, or nothing."""
+    wide = width > 12
     matchers = 'alertstate="firing"' + (f", {only}" if only else "")
     ranked = " or ".join(
         f'{rank} * ALERTS{{{matchers}, severity="{severity}"}}'
@@ -65,12 +66,12 @@ def alerts(title: str, description: str, only: str, *, width: int = 24, height: 
         f"{description} The worst first, of these the newest, {MOST} at most. Click the name for what to do.",
         [Query(f"floor(({worst}) / 1e10)"), Query(f"1000 * (({worst}) % 1e10)")],
         [
-            Column("#A", "Severity", words=ranks, width=80),
-            Column("#B", "Since", unit="dateTimeFromNow", width=145),
-            Column("alertname", "Alert", link=("Runbook", runbook), missing="–", width=220),
+            Column("#A", "Severity", words=ranks, width=80 if wide else 70),
+            Column("#B", "Since", unit="dateTimeFromNow", width=145 if wide else 120),
+            Column("alertname", "Alert", link=("Runbook", runbook), missing="–", width=220 if wide else 200),
             Column("instance", "Instance", missing="–", link=("Everything about it", INSTANCE)),
             Column("subject", "About", missing="–"),
-            Column("finding", "Finding", missing="–"),
+            Column("finding", "Finding", missing="–", width=0 if wide else 165),
         ],
         missing="No alert fires",
         sort=("Severity", True),

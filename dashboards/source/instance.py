@@ -461,8 +461,8 @@ def _backups() -> list[Panel]:
         ),
         stat(
             "Restore drill",
-            "How long ago a restore was last rehearsed, as a part of how long ago that may be; of several instances, the"
-            " longest.",
+            "How long ago a restore was last rehearsed, as a part of how long ago that may be; of several instances,"
+            " the longest.",
             Query(_of_limit("hermes_restore_drill_timestamp_seconds", "restore_drill_age")),
             unit="percentunit",
             decimals=0,

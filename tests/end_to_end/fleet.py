@@ -199,7 +199,8 @@ def configured(folder: Path, exporter: Exporter, count: int, day: str) -> Iterat
 def _bad_day(number: int, count: int) -> list[Callable[[Member, S6], None]]:
     if count > 2:
         return [DAMAGES[number % len(DAMAGES)]]
-    return [[_platforms_down, _old_backup, _cron_late, _token_lost], [_crashed, _leaking_backup, _dashboard_down, _store_damaged]][number]
+    first = [_platforms_down, _old_backup, _cron_late, _token_lost]
+    return [first, [_crashed, _leaking_backup, _dashboard_down, _store_damaged]][number]
 
 
 def _member(folder: Path, recorded: Path, number: int, port: int) -> Member:
