@@ -198,7 +198,12 @@ def prometheus(given: argparse.Namespace, folder: Path, target: int, interval: i
     port = free_port()
     flags = [f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=error"]
     flags += [f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=90d"]
-    with running(*(("nice", "-n", str(given.nice)) if given.nice else ()), given.prometheus, *flags) as program:
+    with running(given.prometheus, *flags) as program:
+        if given.nice:
+            # Each session has a share of its own on Linux; the niceness of a process counts within it alone.
+            os.setpriority(os.PRIO_PROCESS, program.pid, given.nice)
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"/proc/{program.pid}/autogroup").write_text(str(given.nice))
         one = Prometheus(port, program)
         seen: dict[str, set[str]] = {}
 

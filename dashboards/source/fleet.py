@@ -174,7 +174,11 @@ def _instances() -> Panel:
             findings("critical"),
             findings("warning"),
             findings("info"),
-            Query("sum by (instance) (1 - hermes_collector_success)"),
+            # Only what failed has a reason, so that this is cheap where the success of every collector would not be.
+            Query(
+                "count by (instance) (count by (job, instance, collector) (hermes_collector_failure_info)"
+                " and on (job, instance) hermes_instance_info) or 0 * max by (instance) (hermes_instance_info)"
+            ),
             Query("max by (instance, version) (hermes_instance_info)"),
         ],
         [
