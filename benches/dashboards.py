@@ -7,8 +7,8 @@ A few homes, of which a third has a bad day, are scraped once, and a real Promet
 names. It has the shipped rules, and a history made up from the same: a day of what is recorded and of one instance,
 six hours of all others. Each query is put as Grafana would put it, for 6 and for 24 hours, one after the other. The
 peer in the same run is each query with what is recorded written out. It needs `prometheus`, `promtool`, `s6`, 6 GB of
-disk and of memory, and a quarter of an hour. Nothing here fails because something is slow: figures are for reading. It fails
-when Prometheus refuses a query that it should not.
+disk and of memory, and a quarter of an hour. Nothing here fails because something is slow: figures are for reading. It
+fails when Prometheus refuses a query that it should not.
 """
 
 from __future__ import annotations
@@ -480,7 +480,7 @@ def main() -> None:
     parser.add_argument("--hours", type=int, default=6, help="the history of all instances")
     parser.add_argument("--times", type=int, default=5, help="how often a query is put")
     parser.add_argument("--patience", type=float, default=3, help="seconds after which it is not put again")
-    parser.add_argument("--longest", type=float, default=12, help="seconds after which a query of the peer, or All, ends")
+    parser.add_argument("--longest", type=float, default=12, help="seconds for a query of the peer, or of All")
     parser.add_argument("--nice", type=int, default=0, help="the niceness of Prometheus, where others are at work too")
     parser.add_argument("--only", choices=("fleet", "one", "all"), action="append", help="may be repeated")
     parser.add_argument("--no-peer", action="store_true", help="not without the records")
