@@ -190,7 +190,7 @@ fn without_the_bridge_the_homes_are_served() {
     let mut demo = Demonstration::of(&alone, None, &[]);
     let said = demo.until(END).to_owned();
     assert!(said.contains("`cargo build --release --locked` builds both"), "{said}");
-    assert!(!said.contains("An incident") && !said.contains("chat"), "{said}");
+    assert!(!said.contains("An incident") && !said.contains("chat gets"), "{said}");
     wait_until("up", || demo.get("/metrics").contains("hermes_gateway_up{instance=\"vijay\"} 1\n"));
     demo.ends_without_a_trace(Signal::INT);
 }
