@@ -93,13 +93,18 @@ exit_code() {
 
 is_running() { kill -0 "$1" 2>/dev/null; }
 
+milliseconds() { date +%s%3N; }
+
 # stops_promptly NAME PID: on SIGTERM, with exit code 0.
 stops_promptly() {
-    local began=$SECONDS code=0
+    local began took code=0
+    began=$(milliseconds)
     podman_here kill --signal TERM "$1" > /dev/null
     wait "$2" || code=$?
+    took=$(($(milliseconds) - began))
     [ "$code" -eq 0 ] || fail "$1 ended with $code; see $work/$1.log"
-    [ $((SECONDS - began)) -le 5 ] || fail "$1 took $((SECONDS - began)) seconds to stop"
+    [ "$took" -le 5000 ] || fail "$1 took $took ms to stop"
+    echo "$1 stopped within $took ms"
 }
 
 cleanup() {
@@ -171,6 +176,8 @@ END
     until_true grep -q 'It works' "$work/hermes-test-bridge.log"
     [ "$(exit_code inside hermes-test-bridge /bin/hermes-alert-bridge healthcheck --ready --web.listen-address 127.0.0.1:20120)" = 0 ] \
         || fail "the bridge is not ready"
+    curl -fs -o "$work/metrics" http://127.0.0.1:20120/metrics
+    grep -qx 'hermes_alert_bridge_ready 1' "$work/metrics" || fail "the bridge's image does not say that it is ready"
     stops_promptly hermes-test-bridge "${running[-1]}"
 }
 
