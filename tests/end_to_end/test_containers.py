@@ -5,6 +5,8 @@ tests/images.sh builds the images and runs them, which takes too long for this p
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Iterator, Optional
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -78,6 +81,9 @@ def configured(tree: Path, overlays: list[str]) -> dict:
 def mounts(service: dict) -> Iterator[tuple[str, str, str]]:
     """Source, target and mode of each."""
     for mount in service.get("volumes", []):
+        if isinstance(mount, dict):
+            yield mount["source"], mount["target"], "ro" if mount.get("read_only") else "rw"
+            continue
         source, target, *mode = mount.split(":")
         yield source, target, mode[0] if mode else "rw"
 
@@ -240,12 +246,80 @@ def test_what_is_prepared_is_private_readable_in_a_container_and_kept(tree: Path
     assert not [value for value in made if value in again.stdout + again.stderr]
 
 
+def test_a_home_may_have_any_path_that_compose_can_read(tree: Path) -> None:
+    home = tree / "my home #1: a"
+    home.mkdir()
+    (home / "config.yaml").touch()
+    done = prepare(tree, home)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    found = {target: source for source, target, _ in mounts(configured(tree, [])["services"]["hermes-exporter"])}
+    assert found["/hermes"] == str(home)
+    # Whoever asks for another one is told that nothing was done about it; an overlay more makes no difference.
+    environment = tree / "docker/.env"
+    environment.write_text(environment.read_text().replace("compose.yml", f"compose.yml:{TAILSCALE_OVERLAY}"))
+    assert prepare(tree, home).returncode == 0
+    for another in [tree, "--container"]:
+        refused = prepare(tree, another)
+        assert refused.returncode == 1 and f"To watch {another} instead" in refused.stderr, refused.stderr
+    for name in ["a$b", "a'b", 'a"b', "a\\b", "a\nb"]:
+        (tree / name).mkdir()
+        refused = prepare(tree, tree / name)
+        assert refused.returncode == 1 and "a link" in refused.stderr, refused.stderr
+
+
+def test_what_a_container_can_not_see_is_reported_only_where_it_could_see_it(tree: Path) -> None:
+    home = tree / "home"
+    home.mkdir()
+    configuration = tree / "docker/configuration/hermes-exporter/hermes-exporter.yml"
+    apparmor = Path("/sys/module/apparmor/parameters/enabled")
+    machine_hides = apparmor.exists() and apparmor.read_text().strip() == "Y"
+    for owner, argument, hides in [(0, home, True), (12345, home, machine_hides), (0, "--container", False)]:
+        os.chown(home, owner, owner)
+        shutil.rmtree(tree / "docker/configuration", ignore_errors=True)
+        (tree / "docker/.env").unlink(missing_ok=True)
+        assert prepare(tree, argument).returncode == 0
+        [instance] = yaml.safe_load(configuration.read_text())["instances"]
+        limits = {"collector_unknown": False} if hides else None  # `off`, as YAML 1.1 has it
+        assert instance.get("thresholds") == limits, (owner, argument)
+        assert set(instance) - {"thresholds"} == {"name", "home", "units"}
+
+
+def test_what_cannot_be_read_in_a_container_is_said(tree: Path) -> None:
+    (tree / "home").mkdir()
+    rules = tree / "alerts/rules"
+    rules.chmod(0o700)
+    done = prepare(tree, tree / "home", umask=0o077)
+    assert done.returncode == 0 and f"can not read {rules}" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["relative"], ["--other"], ["/a", "/b"]], ids=str)
 def test_preparing_needs_one_home(tree: Path, arguments: list[str]) -> None:
     refused = prepare(tree, *arguments)
     assert refused.returncode == 64 and not (tree / "docker/secrets").exists(), refused.stdout
     absent = prepare(tree, "/does/not/exist")
     assert absent.returncode == 1 and "is not there" in absent.stderr
+
+
+def included() -> Iterator[Path]:
+    """What the programs have in them that is not below src/, as it is found from the repository."""
+    for file in (REPOSITORY / "src").rglob("*.rs"):
+        # Tests are not built into an image.
+        code = "" if file.name == "tests.rs" else file.read_text().split("#[cfg(test)]\nmod tests {")[0]
+        for found in re.findall(r'include_(?:str|bytes)!\(\s*(?:concat!\(\s*)?"([^"]+)"', code):
+            path = Path(os.path.normpath(file.parent / found)).relative_to(REPOSITORY)
+            if path.parts[0] != "src":
+                yield path
+
+
+def test_the_exporters_image_is_built_from_all_that_is_in_the_program() -> None:
+    needed = set(included())
+    assert Path("alerts/rules/findings.yml") in needed and Path("docs/runbooks") in needed
+    sent = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().split() if line.startswith("!")]
+    stage = (REPOSITORY / "docker/Dockerfile").read_text().split("AS build-exporter")[1].split("FROM ")[0]
+    copied = re.findall(r"^COPY (\S+) \./\1$", stage, re.MULTILINE)
+    for path in needed:
+        assert any(path.is_relative_to(folder) for folder in sent), f".dockerignore does not let {path} through"
+        assert any(path.is_relative_to(folder) for folder in copied), f"the Dockerfile does not copy {path}"
 
 
 def test_the_examples_are_valid(tree: Path, exporter: Exporter, bridge_binary: Path) -> None:
@@ -270,6 +344,53 @@ def test_the_examples_are_valid(tree: Path, exporter: Exporter, bridge_binary: P
     (tree / "docker/secrets/telegram_bot_token").write_text("123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsawX\n")
     sending = run(bridge_binary, "check-config", tree / "bridge.yml")
     assert sending.code == 0, sending
+
+
+def shipped_rules() -> Iterator[dict[str, str]]:
+    """The labels with which each shipped alert arrives where everything runs in containers."""
+    for file in sorted((REPOSITORY / "alerts/rules").glob("*.yml")):
+        for rule in (rule for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]):
+            if "alert" not in rule:
+                continue
+            labels = {"alertname": rule["alert"], "severity": "warning", **rule.get("labels", {})}
+            yield {**labels, "instance": "vijay"}
+            # About the machine, which has no name of its own; and about what Prometheus lacks altogether.
+            yield {**labels, "instance": "hermes-exporter:10119"}
+            if "finding" not in labels:
+                yield labels
+                yield {**labels, "instance": "prometheus:9090"}
+
+
+def fingerprint(labels: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def test_every_shipped_alert_has_a_route(tree: Path, bridge_binary: Path) -> None:
+    prepared(tree)
+    example = (tree / "docker/configuration/hermes-alert-bridge/bridge.yml").read_text()
+    example = example.replace("/run/secrets", str(tree / "docker/secrets"))
+    (tree / "bridge.yml").write_text(example.replace("/var/lib/hermes-alert-bridge", str(tree)))
+    port = free_port()
+    token = (tree / "docker/secrets/webhook_token").read_text()
+    serve = ["--config.file", tree / "bridge.yml", "--web.listen-address", f"127.0.0.1:{port}"]
+
+    def unrouted_after(labels: list[dict[str, str]]) -> float:
+        firing = {"status": "firing", "startsAt": "2026-11-20T12:00:00Z"}
+        alerts = [{**firing, "fingerprint": fingerprint(those), "labels": those} for those in labels]
+        body = {"version": "4", "groupKey": "{}", "status": "firing", "receiver": "bridge", "alerts": alerts}
+        request = Request(f"http://127.0.0.1:{port}/alertmanager", json.dumps(body).encode())
+        request.add_header("Authorization", f"Bearer {token}")
+        with urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+        metrics = ask(port, "GET", "/metrics")[1].decode()
+        [value] = re.findall(r"^hermes_alert_bridge_unrouted_total (\S+)$", metrics, re.MULTILINE)
+        return float(value)
+
+    with running(bridge_binary, *serve):
+        wait_for("the bridge to be ready", lambda: ask(port, "GET", "/-/ready")[0] == 200)
+        assert unrouted_after(list(shipped_rules())) == 0
+        stranger = {"alertname": "HermesGatewayDown", "instance": "stranger", "finding": "gateway_down"}
+        assert unrouted_after([stranger]) == 1, "who adds an instance is not told that a route is missing"
 
 
 def healthcheck(binary: Path, port: Optional[int], *flags: str) -> tuple[int, str]:
