@@ -73,6 +73,8 @@ random() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
 environment() {
     echo "# Read by docker compose. Made by prepare.sh; yours to change."
+    # Else it is `docker`, after this folder, as that of every other repository with such a folder.
+    echo "COMPOSE_PROJECT_NAME=hermes-exporter"
     echo "COMPOSE_FILE=$files"
     echo "HERMES_HOME_DIRECTORY='$home'"
     echo "HERMES_USER=$user"

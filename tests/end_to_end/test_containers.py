@@ -234,6 +234,8 @@ def test_what_is_prepared_is_private_readable_in_a_container_and_kept(tree: Path
         path = docker / "secrets" / name
         assert stat.S_IMODE(path.stat().st_mode) == 0o644, name
         values[name] = path.read_text()
+    # The name of the folder, which is that of many, is not the project's.
+    assert "COMPOSE_PROJECT_NAME=hermes-exporter" in (docker / ".env").read_text().splitlines()
     made = [value for name, value in values.items() if name != "telegram_bot_token"]
     assert all(re.fullmatch("[0-9a-f]{64}", value) for value in made) and len(set(made)) == 3
     (docker / "secrets/telegram_bot_token").write_text("1:a")
