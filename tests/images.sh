@@ -177,7 +177,7 @@ END
     [ "$(exit_code inside hermes-test-bridge /bin/hermes-alert-bridge healthcheck --ready --web.listen-address 127.0.0.1:20120)" = 0 ] \
         || fail "the bridge is not ready"
     curl -fs -o "$work/metrics" http://127.0.0.1:20120/metrics
-    grep -qx 'hermes_alert_bridge_ready 1' "$work/metrics" || fail "the bridge's image does not say that it is ready"
+    grep -qE '^hermes_alert_bridge_ready 1(\.0)?$' "$work/metrics" || fail "the bridge's image does not say that it is ready"
     stops_promptly hermes-test-bridge "${running[-1]}"
 }
 
