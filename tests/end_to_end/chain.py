@@ -1,9 +1,10 @@
 """The whole chain at work: gateways of Hermes, exporter, Prometheus, Alertmanager, bridge; only Telegram is imitated.
 
 Everything runs as it is shipped in `alerts/`, sixty times faster: each `for` and `keep_firing_for` of an alert about an
-instance, each `group_wait`, `group_interval` and `repeat_interval` is as many seconds as it has minutes there. Alerts
-about the watching itself wait as long as ever: a Prometheus looks for the first time five seconds after its start, which
-would be five minutes to them. Every program can be killed, and comes back under its address, with what it has on the disk.
+instance, each `group_wait`, `group_interval` and `repeat_interval` is as many seconds as it has minutes there. So it is
+with the alert that keeps back what is told of instances while the exporter is away. The others about the watching
+itself wait as long as ever: a Prometheus tells for the first time five seconds after its start, which would be five
+minutes to them. Every program can be killed, and comes back under its address, with what it has on the disk.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ FASTER = 60
 # long Alertmanager believes it: that is how long Prometheus may be away until what fires is taken for over.
 RESEND_SECONDS = 5
 
-# How long there may be no heartbeat (watchdog.max_silence; 5m where it is documented).
-SILENCE_SECONDS = 20
+# How long there may be no heartbeat (watchdog.max_silence; 5m where it is documented). Longer than any outage here.
+SILENCE_SECONDS = 60
+
+# The alert about the watching that has to come before those about instances have ended.
+EXPORTER_DOWN = "HermesExporterDown"
 
 HOUR = 3600.0
 
@@ -71,14 +75,14 @@ def seconds_of(duration: str) -> int:
 
 
 def hasten_rules(rules: dict) -> dict:
-    """Rules whose alerts about instances wait and hold on for as many seconds as they did minutes.
+    """Rules with alerts that wait and hold on for as many seconds as they did minutes.
 
-    Nothing else of them is changed.
+    Those about instances, and that about an exporter that is down; nothing else is changed.
     """
     for group in rules["groups"]:
         for rule in group["rules"]:
             for key in ("for", "keep_firing_for"):
-                if key in rule and _is_about_instances(rule):
+                if key in rule and (_is_about_instances(rule) or rule.get("alert") == EXPORTER_DOWN):
                     rule[key] = faster(rule[key])
     return rules
 
@@ -219,7 +223,8 @@ class Installation:
         """Makes the newest commit of the backup one of so many seconds ago, and pushes it."""
         date = f"{int(time.time() - age)} +0000"
         is_new = not (self.repository / ".git" / "refs" / "heads" / "main").exists()
-        git(self.repository, "commit", "-q", "-m", "backup", *([] if is_new else ["--amend"]), "--allow-empty", date=date)
+        amend = [] if is_new else ["--amend"]
+        git(self.repository, "commit", "-q", "-m", "backup", *amend, "--allow-empty", date=date)
         git(self.repository, "push", "-q", "-f", "origin", "main")
 
 
@@ -280,7 +285,7 @@ class Chain:
         arguments += ["--config.file", self._exporter_configuration(folder), listening("exporter")]
         self.exporter = Part("exporter", arguments, answers(at["exporter"], "/-/ready"), environment)
 
-        # What fires is remembered over a restart only by alerts that wait for longer than the grace period.
+        # As shipped: a Prometheus remembers over a restart only the alerts that wait for longer than the grace period.
         arguments = [programs["prometheus"], f"--config.file={write_prometheus(folder, addresses)}"]
         arguments += [f"--storage.tsdb.path={folder / 'prometheus'}", listening("prometheus")]
         arguments += [f"--rules.alert.resend-delay={RESEND_SECONDS}s", "--rules.alert.for-grace-period=0s"]
@@ -291,21 +296,26 @@ class Chain:
         arguments += [f"--storage.path={folder / 'alertmanager'}", listening("alertmanager")]
         self.alertmanager = Part("alertmanager", arguments, answers(at["alertmanager"], "/-/ready"), environment)
 
-        watchdog = {"match": 'alertname = "Watchdog"', "max_silence": f"{SILENCE_SECONDS}s"}
-        auth = {"bearer_token_file": str(folder / "webhook_token")}
+        self._folder = folder
+        arguments = [programs["bridge"], "serve", "--config.file", self.configure_bridge(SILENCE_SECONDS)]
+        arguments += [listening("bridge")]
+        is_healthy = answers(at["bridge"], "/-/healthy")
+        self.bridge = Part("bridge", arguments, is_healthy, bridge_environment(folder))
+
+        self.parts = [self.exporter, self.bridge, self.alertmanager, self.prometheus]
+        self.parts += [part for one in self.installations for part in (one.gateway, one.exposed)]
+
+    def configure_bridge(self, silence: int) -> Path:
+        """Writes the configuration of the bridge, with so many seconds for which there may be no heartbeat."""
+        watchdog = {"match": 'alertname = "Watchdog"', "max_silence": f"{silence}s"}
+        auth = {"bearer_token_file": str(self._folder / "webhook_token")}
         # What is wrong with the watching itself is kept apart from what is wrong with instances.
         routes = [
             {"match": 'finding = ""', "chat": "ops"},
             {"match": 'instance = "vijay"', "chat": "root"},
             {"match": 'instance = "bheem"', "chat": "uma"},
         ]
-        configuration = bridge_configuration(folder, api, auth=auth, watchdog=watchdog, routes=routes)
-        arguments = [programs["bridge"], "serve", "--config.file", configuration, listening("bridge")]
-        is_healthy = answers(at["bridge"], "/-/healthy")
-        self.bridge = Part("bridge", arguments, is_healthy, bridge_environment(folder))
-
-        self.parts = [self.exporter, self.bridge, self.alertmanager, self.prometheus]
-        self.parts += [part for one in self.installations for part in (one.gateway, one.exposed)]
+        return bridge_configuration(self._folder, self.api, auth=auth, watchdog=watchdog, routes=routes)
 
     def _exporter_configuration(self, folder: Path) -> Path:
         instances = [
@@ -395,7 +405,7 @@ class Chain:
     def wait_until_told_anew(self, *firing: tuple[str, str]) -> None:
         """Waits until the whole chain has been gone through from now on, with just this firing about instances.
 
-        Alertmanager waits for `group_wait` before it tells of an alert that it has not known; two heartbeats take longer.
+        Alertmanager waits for `group_wait` before it tells of an alert that is new to it; two heartbeats take longer.
         """
         now = time.time()
 
