@@ -28,7 +28,8 @@ from exporter import bare_environment
 from fleet import git
 from processes import DEADLINE_SECONDS, Program, free_port, run, running, wait_for
 
-ALERTS = Path(__file__).resolve().parents[2] / "alerts"
+REPOSITORY = Path(__file__).resolve().parents[2]
+ALERTS = REPOSITORY / "alerts"
 
 # How much faster than as shipped.
 FASTER = 60
@@ -122,6 +123,12 @@ def write_prometheus(folder: Path, addresses: dict[str, int]) -> Path:
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(configuration, sort_keys=False))
     return path
+
+
+def shipped_flags_for_rules() -> list[str]:
+    """The flags with which the shipped Prometheus is told how to deal with rules."""
+    compose = yaml.safe_load((REPOSITORY / "docker" / "compose.yml").read_text())
+    return [flag for flag in compose["services"]["prometheus"]["command"] if flag.startswith("--rules.")]
 
 
 def write_alertmanager(folder: Path, addresses: dict[str, int]) -> Path:
@@ -285,10 +292,9 @@ class Chain:
         arguments += ["--config.file", self._exporter_configuration(folder), listening("exporter")]
         self.exporter = Part("exporter", arguments, answers(at["exporter"], "/-/ready"), environment)
 
-        # As shipped: a Prometheus remembers over a restart only the alerts that wait for longer than the grace period.
         arguments = [programs["prometheus"], f"--config.file={write_prometheus(folder, addresses)}"]
         arguments += [f"--storage.tsdb.path={folder / 'prometheus'}", listening("prometheus")]
-        arguments += [f"--rules.alert.resend-delay={RESEND_SECONDS}s", "--rules.alert.for-grace-period=0s"]
+        arguments += [f"--rules.alert.resend-delay={RESEND_SECONDS}s", *shipped_flags_for_rules()]
         self.prometheus = Part("prometheus", arguments, answers(at["prometheus"], "/-/ready"), environment)
 
         configuration = write_alertmanager(folder, {"hermes-alert-bridge:10120": at["bridge"]})
@@ -384,6 +390,13 @@ class Chain:
         """The states of an alert in Prometheus."""
         found = self.query(f'ALERTS{{alertname="{alert}",instance="{instance}"}}')
         return [one["metric"]["alertstate"] for one in found]
+
+    def active_since(self, alert: str, instance: str) -> int:
+        """When an alert has begun to wait, in seconds of Unix time; 0 where it is not there."""
+        alerts = json.loads(self._get("prometheus", "/api/v1/alerts"))["data"]["alerts"]
+        wanted = {"alertname": alert, "instance": instance}
+        moments = [one["activeAt"] for one in alerts if wanted.items() <= one["labels"].items()]
+        return int(_moment(re.sub(r"\.\d+", "", moments[0]))) if moments else 0
 
     def firing(self) -> set[tuple[str, str]]:
         """What fires about instances in Prometheus, by alert and instance."""

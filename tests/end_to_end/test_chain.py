@@ -232,8 +232,10 @@ def test_trouble_in_the_middle(whole: Chain) -> None:
         uma = [over(STALE), answered(STALE)]
         chats.wait_for("the end of the backup", root=[crashed], uma=uma)
 
-        # What has fired goes on at once.
+        # What has fired goes on: a Prometheus that lets it wait anew is believed for a while only.
+        since = whole.active_since(*CRASHED)
         whole.prometheus.restart()
+        wait_for("the crash to be as old as before", lambda: whole.active_since(*CRASHED) == since > 0)
         assert_told_anew("a Prometheus that was restarted", CRASHED, root=[crashed], uma=uma)
 
         # While the exporter is away for longer than alerts hold on, nobody knows what is over.
