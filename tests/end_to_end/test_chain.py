@@ -233,6 +233,8 @@ def test_trouble_in_the_middle(whole: Chain) -> None:
         chats.wait_for("the end of the backup", root=[crashed], uma=uma)
 
         # What has fired goes on: a Prometheus that lets it wait anew is believed for a while only.
+        # Not before Alertmanager knows of it again: when both forget, nobody knows any more when it began.
+        wait_for("the crash to be known to Alertmanager", lambda: CRASHED in whole.known_since(0))
         since = whole.active_since(*CRASHED)
         whole.prometheus.restart()
         wait_for("the crash to be as old as before", lambda: whole.active_since(*CRASHED) == since > 0)
