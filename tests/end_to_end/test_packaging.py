@@ -89,7 +89,7 @@ def test_the_bridge_can_be_tried_as_it_is_configured(bridge_binary: Path, tmp_pa
     assert "\nstore: /var/lib/hermes-alert-bridge/bridge.db\n" in text
     tried = tmp_path / "bridge.yml"
     tried.write_text(text.replace("/var/lib/hermes-alert-bridge", str(tmp_path)))
-    assert "2 chats, 2 routes" in run(bridge_binary, "check-config", tried).succeeded().output
+    assert "2 chats, 4 routes" in run(bridge_binary, "check-config", tried).succeeded().output
 
 
 def test_the_package_has_the_version_of_the_programs() -> None:
