@@ -29,21 +29,22 @@ SIZE = (1640, 1196)
 FIRING = [["👀 Ack"], ["🔕 1 h", "4 h", "24 h"]]
 SILENCED = [["👀 Ack"], ["↩ Undo silence"]]
 
-# Chats: light or dark, and what is in them: a golden file, when it was sent, and what belongs to it.
+# Chats: light or dark, and what is in them: a golden file, when it was sent, and what belongs to it. Those that get what is
+# of every instance, so that it can be shown together.
 CHATS = [
-    ("root", "light", [
+    ("operations", "light", [
         ("warning", "13:01", {}),
         ("critical", "13:05", {"buttons": FIRING}),
         ("acknowledged", "13:05", {"buttons": FIRING[1:], "is_edited": True}),
         ("silenced", "13:05", {"buttons": SILENCED, "is_edited": True}),
     ]),
-    ("root", "light", [
+    ("operations", "light", [
         ("mixed", "13:05", {"buttons": FIRING}),
         ("resolved", "13:05", {"is_edited": True}),
         ("announcement", "13:17", {"answers": "resolved"}),
         ("announcement-of-some", "13:21", {"answers": "mixed"}),
     ]),
-    ("uma", "dark", [
+    ("operations", "dark", [
         ("progress", "13:02", {"is_edited": True}),
         ("progress-failed", "13:02", {"is_edited": True}),
         ("announcement-of-failure", "13:14", {"answers": "progress-failed"}),
@@ -51,7 +52,7 @@ CHATS = [
         ("operations", "13:29", {}),
         ("several-of-one", "13:29", {"buttons": FIRING}),
     ]),
-    ("uma", "dark", [
+    ("root", "dark", [
         ("diverted", "13:30", {}),
         ("many", "13:30", {"document": True}),
         ("announcement-of-several", "13:31", {}),
