@@ -357,10 +357,8 @@ fn table() -> String {
     {
         text.push_str(&format!("\n### {title}\n\n| alert | severity | says | for |\n|---|---|---|---|\n"));
         for rule in rules(file) {
-            let name = match Code::named(rule.label("finding")) {
-                Some(code) => format!("[`{}`]({})", rule.name(), code.runbook()),
-                None => format!("`{}`", rule.name()),
-            };
+            let runbook = rule.annotations["runbook_url"].strip_prefix(RUNBOOKS).unwrap();
+            let name = format!("[`{}`](runbooks/{runbook}.md)", rule.name());
             let mut patience = rule.patience.clone().unwrap_or_else(|| "at once".to_owned());
             if let Some(longer) = &rule.keep_firing_for {
                 patience.push_str(&format!(", and {longer} longer"));

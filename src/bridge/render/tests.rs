@@ -65,18 +65,20 @@ fn over(mut alert: Alert, until: &str) -> Alert {
     alert
 }
 
+// As the rules in alerts/ say them.
+
 fn gateway_down() -> Alert {
     alert(
         "critical",
         "vijay:9119",
         "HermesGatewayDown",
         "13:05:00",
-        &[("unit", "hermes-gateway.service")],
+        &[("finding", "gateway_down")],
         &[
             ("summary", "The gateway of vijay is down"),
             (
                 "description",
-                "It has not run for 5 minutes, and systemd does not start it again: nobody is answered on Telegram or Discord.",
+                "It was stopped, failed to start, or does not get past starting. Nobody gets an answer, and no cron job runs.",
             ),
         ],
     )
@@ -88,22 +90,31 @@ fn backup_stale(instance: &str, since: &str) -> Alert {
         instance,
         "HermesBackupStale",
         since,
-        &[("repository", "/srv/backup/hermes")],
+        &[("finding", "backup_stale"), ("repo", "vm")],
         &[
-            ("summary", &format!("The last backup of {instance} is 29 hours old")),
-            ("description", "It should be no older than 26 hours."),
+            ("summary", &format!("The backup \"vm\" of {instance} is more than 2d old")),
+            (
+                "description",
+                "Nothing new has been committed and pushed for longer than its limit. If the machine is lost now, everything since then is lost.",
+            ),
         ],
     )
 }
 
-fn cron_overdue(instance: &str, task: &str, since: &str) -> Alert {
+fn cron_overdue(instance: &str, cron_job: &str, since: &str) -> Alert {
     alert(
         "warning",
         instance,
         "HermesCronJobOverdue",
         since,
-        &[("task", task)],
-        &[("summary", "A cron job is overdue")],
+        &[("finding", "cron_job_overdue"), ("cron_job", cron_job)],
+        &[
+            ("summary", &format!("The cron job \"{cron_job}\" of {instance} is overdue")),
+            (
+                "description",
+                "Its next run should have begun, and the gateway and its ticker are well. What it should do is not done.",
+            ),
+        ],
     )
 }
 
@@ -113,8 +124,11 @@ fn update_available() -> Alert {
         "bheem",
         "HermesUpdateAvailable",
         "12:00:00",
-        &[("version", "0.20.1")],
-        &[("summary", "bheem runs 0.19.0")],
+        &[("finding", "update_available")],
+        &[
+            ("summary", "There is an update of Hermes for bheem"),
+            ("description", "Hermes' own last check found something newer than what is installed. Everything works."),
+        ],
     )
 }
 
@@ -456,7 +470,7 @@ fn a7_what_fits_into_three_messages_is_told_in_full() {
     assert!(rendered.parts.len() > 1 && rendered.document.is_none());
     let text: String = rendered.parts.iter().map(|part| part.plain.as_str()).collect();
     for number in 0..50 {
-        assert!(text.contains(&format!("The last backup of hermes-{number} is")));
+        assert!(text.contains(&format!("of hermes-{number} is more than 2d old")));
     }
     assert!(rendered.parts[0].plain.ends_with(&format!("(1/{})", rendered.parts.len())));
 }

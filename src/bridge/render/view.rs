@@ -25,8 +25,18 @@ const MOST_DETAILS: usize = 4;
 const LONGEST_DETAIL: usize = 48;
 
 /// Labels that say nothing below an alert: what is in its first line already, and how it was measured.
-const TOLD_ELSEWHERE: &[&str] =
-    &["alertname", INSTANCE, "severity", "job", "prometheus", "prometheus_replica", "replica", "receiver", "monitor"];
+const TOLD_ELSEWHERE: &[&str] = &[
+    "alertname",
+    "finding",
+    INSTANCE,
+    "severity",
+    "job",
+    "prometheus",
+    "prometheus_replica",
+    "replica",
+    "receiver",
+    "monitor",
+];
 
 /// What a template is given.
 #[derive(Debug, Clone, PartialEq, Serialize)]
