@@ -332,6 +332,22 @@ fn every_rule_about_a_finding_is_tried_firing_and_silent() {
     }
 }
 
+#[test]
+fn the_runbook_of_a_finding_names_its_alert_and_how_long_it_waits() {
+    for rule in rules("findings.yml") {
+        let page = root().join(format!("docs/runbooks/{}.md", rule.label("finding")));
+        let text = std::fs::read_to_string(&page).unwrap();
+        let opening = text.split("\n\n").nth(1).unwrap().replace('\n', " ");
+        let patience = rule.patience.as_ref().map_or("at once".to_owned(), |patience| format!("after {patience}"));
+        assert!(
+            opening.contains(&format!("Alert `{}`", rule.name())) && opening.contains(&patience),
+            "{} fires {patience}, and {} begins with: {opening}",
+            rule.name(),
+            page.display()
+        );
+    }
+}
+
 const TABLE_BEGINS: &str =
     "<!-- What follows is made from alerts/rules by tests/alerts.rs (UPDATE_GOLDEN=1 cargo test). -->\n";
 const TABLE_ENDS: &str = "<!-- What was made ends here. -->\n";
