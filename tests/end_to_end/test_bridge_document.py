@@ -42,18 +42,6 @@ def test_bridge_and_alertmanager_are_set_up_as_it_is_written(
     with bot_api(bot_api_server) as api:
         chats = [{"id": GROUP, "kind": "forum", "title": "Alerts", "topics": [7]}, {"id": PERSON, "title": "Uma"}]
         api.control("POST", "chats", chats)
-        file.write_text(
-            replaced(
-                written("yaml", "# /etc/hermes-alert-bridge/bridge.yml"),
-                ("/var/lib/hermes-alert-bridge/bridge.db", folder / "bridge.db"),
-                ("/etc/hermes-alert-bridge/webhook.token", webhook),
-                ("{token_file: /etc/hermes-alert-bridge/bot.token}", f"{{token_file: {bot}, api_url: '{api.url}'}}"),
-            )
-        )
-        checked = run(bridge_binary, "check-config", file, "--online").succeeded().output
-        assert "warning" not in checked and "may write" in checked
-        run(bridge_binary, "send-test", "--config.file", file, "--chat", "root").succeeded()
-
         port = free_port()
         configuration = replaced(
             written("yaml", "# alertmanager.yml"),
@@ -61,14 +49,28 @@ def test_bridge_and_alertmanager_are_set_up_as_it_is_written(
             ("/etc/prometheus/hermes-alert-bridge.token", webhook),
             ("group_wait: 10s", "group_wait: 500ms"),
         )
-        with serving_bridge(bridge_binary, file, port=port) as bridge:
-            with alertmanagers(alertmanager, folder, port, configuration=configuration) as (one,):
-                run(amtool, "check-config", folder / "alertmanager.yml").succeeded()
+        with alertmanagers(alertmanager, folder, port, configuration=configuration) as (one,):
+            run(amtool, "check-config", folder / "alertmanager.yml").succeeded()
+            file.write_text(
+                replaced(
+                    written("yaml", "# /etc/hermes-alert-bridge/bridge.yml"),
+                    ("/var/lib/hermes-alert-bridge/bridge.db", folder / "bridge.db"),
+                    ("/etc/hermes-alert-bridge/webhook.token", webhook),
+                    ("/etc/hermes-alert-bridge/bot.token}", f"{bot}, api_url: '{api.url}'}}"),
+                    ("http://127.0.0.1:9093", f"http://127.0.0.1:{one.port}"),
+                )
+            )
+            checked = run(bridge_binary, "check-config", file, "--online").succeeded().output
+            assert "warning" not in checked and "may write" in checked
+            run(bridge_binary, "send-test", "--config.file", file, "--chat", "root").succeeded()
+            with serving_bridge(bridge_binary, file, port=port) as bridge:
+                machine = alert("HermesTailscaleDown", "127.0.0.1:10119")
+                machine["labels"]["finding"] = "tailscale_down"
                 watching = alert("HermesExporterDown", "hermes-exporter:10119")
-                one.tell(alert("DiskFull"), alert("MemoryLow", "bheem"), alert("Watchdog", ""), watching)
-                wait_for("the group's alerts", lambda: len(api.messages(GROUP)) == 3)
+                one.tell(alert("DiskFull"), alert("MemoryLow", "bheem"), alert("Watchdog", ""), watching, machine)
+                wait_for("the group's alerts", lambda: len(api.messages(GROUP)) == 4)
                 told = "".join(message["text"] for message in api.messages(GROUP) if message["thread"] == 7)
-                assert "DiskFull" in told and "HermesExporterDown" in told
+                assert all(name in told for name in ("DiskFull", "HermesExporterDown", "HermesTailscaleDown")), told
                 assert "\nhermes_alert_bridge_unrouted_total 0\n" in bridge.get("/metrics")[1]
                 wait_for("the person's alert", lambda: len(api.messages(PERSON)) == 1)
                 heartbeat = "hermes_alert_bridge_heartbeat_last_timestamp_seconds{"
