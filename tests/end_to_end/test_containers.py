@@ -100,11 +100,17 @@ def texts(value: object) -> Iterator[str]:
 
 
 def scripts() -> Iterator[Path]:
-    """Every shell script of the repository; what is built may have others'."""
-    yield REPOSITORY / ".ci/run"
-    for folder in REPOSITORY.iterdir():
-        if folder.is_dir() and not folder.name.startswith(".") and folder.name != "target":
-            yield from folder.rglob("*.sh")
+    """Every shell script of the repository, whatever its name; what is built may have others'."""
+    for place, folders, files in os.walk(REPOSITORY):
+        others = {name for name in folders if name.startswith(".") and name != ".ci"} | {"target", "node_modules"}
+        folders[:] = [name for name in folders if name not in others]
+        yield from (path for path in (Path(place, name) for name in files) if path.is_file() and is_script(path))
+
+
+def is_script(path: Path) -> bool:
+    """Whether its first line names a shell."""
+    with path.open("rb") as file:
+        return re.match(rb"#!\s*\S*/(?:env +)?(?:ba|da)?sh\b", file.readline(200)) is not None
 
 
 def test_what_linters_say() -> None:
@@ -112,7 +118,8 @@ def test_what_linters_say() -> None:
     checked = subprocess.run([hadolint, REPOSITORY / "docker/Dockerfile"], capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     found = list(scripts())
-    assert REPOSITORY / "docker/prepare.sh" in found
+    for known in ("docker/prepare.sh", "packaging/debian/postinst", ".ci/run"):
+        assert REPOSITORY / known in found, f"{known} is not looked at"
     checked = subprocess.run(["shellcheck", *found], capture_output=True, text=True, timeout=120)
     assert checked.returncode == 0, checked.stdout
 
