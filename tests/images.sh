@@ -9,7 +9,7 @@
 # The base image is a stand-in for rust:1.95-bookworm: Debian's packages and this machine's toolchain. So it proves the
 # steps of the Dockerfile and what the images do, not the real base image.
 #
-# DEBIAN_MIRROR is where packages come from (http://deb.debian.org/debian).
+# DEBIAN_ARCHIVE is where packages come from (http://deb.debian.org/debian).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +30,7 @@ build_base() {
     step "a stand-in for $base"
     [ -e "$work/debian/etc/debian_version" ] || debootstrap --variant=minbase \
         --include=ca-certificates,tzdata,gcc,libc6-dev,make,pkg-config,perl-base \
-        bookworm "$work/debian" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" > "$work/debootstrap.log"
+        bookworm "$work/debian" "${DEBIAN_ARCHIVE:-http://deb.debian.org/debian}" > "$work/debootstrap.log"
     local container sysroot
     sysroot=$(rustc --print sysroot)
     container=$(buildah "${storage[@]}" from scratch)
