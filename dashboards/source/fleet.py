@@ -362,13 +362,13 @@ def _machine() -> list[Panel]:
         ),
         stat(
             "Tailscale key",
-            "How long until a machine has to log in to its tailnet again. Does not expire: no machine's key does, or "
+            "How long until a machine has to log in to its tailnet again. Without a time: no machine's key expires, or "
             "Tailscale is not watched.",
             Query("min(hermes_tailscale_key_expiry_timestamp_seconds) - time()"),
             unit="s",
             decimals=1,
             steps=[(None, RED), (86400, YELLOW), (604800, GREEN)],
-            missing="does not expire",
+            missing="does not expire, or is not watched",
             width=4,
         ),
         stat(
