@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import ssl
 import threading
-from typing import Iterator
+from typing import Iterator, Optional
 
 
 class Door(http.server.BaseHTTPRequestHandler):
@@ -23,9 +24,11 @@ class Door(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def opened(door: type[Door]) -> Iterator[int]:
+def opened(door: type[Door], encryption: Optional[ssl.SSLContext] = None) -> Iterator[int]:
     """The port of a server with this door for the length of a `with` block."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), door) as server:
+        if encryption:
+            server.socket = encryption.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
