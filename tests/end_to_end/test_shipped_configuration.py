@@ -150,6 +150,10 @@ def test_what_follows_from_another_alert_is_not_told(alertmanager: Path, folder:
         firing("HermesExporterDown", "attic:10119", job="attic", answering="none"),
         # Of two exporters the other one answers.
         firing("HermesExporterDown", "one:10119", job="several"),
+        # A box of several.
+        firing("HermesExporterDown", "boxed:10119", job="boxes", box="one", answering="none"),
+        # An instance that is a target of its own.
+        firing("HermesExporterDown", "slow", job="targets"),
         firing("HermesAlertBridgeLate", "box:10120", job="hermes-alert-bridge", chat="uma"),
     ]
     told = [
@@ -160,6 +164,9 @@ def test_what_follows_from_another_alert_is_not_told(alertmanager: Path, folder:
         finding("HermesTokenMissing", "vijay", "token_missing", token="google", severity="warning"),
         finding("HermesBackupStale", "uma2", "backup_stale", repo="notes", severity="warning"),
         finding("HermesDiskLow", "other", "disk_low", job="several", severity="warning"),
+        finding("HermesDiskLow", "of-box-two", "disk_low", job="boxes", box="two"),
+        finding("HermesDiskLow", "of-no-box", "disk_low", job="boxes"),
+        finding("HermesDiskLow", "quick", "disk_low", job="targets"),
         firing("HermesAlertBridgeLate", "box2:10120", job="hermes-alert-bridge", chat="root", severity="warning"),
         firing("Watchdog", "", severity="none"),
     ]
@@ -173,6 +180,8 @@ def test_what_follows_from_another_alert_is_not_told(alertmanager: Path, folder:
         finding("HermesBackupStale", "uma", "backup_stale", repo="vm", severity="warning"),
         finding("HermesCollectorUnknown", "ghost", "collector_unknown", collector="home", severity="warning"),
         finding("HermesDiskLow", "elsewhere", "disk_low", job="attic"),
+        finding("HermesDiskLow", "of-box-one", "disk_low", job="boxes", box="one"),
+        finding("HermesDiskLow", "slow", "disk_low", job="targets"),
         firing("HermesAlertBridgeLate", "box:10120", job="hermes-alert-bridge", chat="uma", severity="warning"),
     ]
 
