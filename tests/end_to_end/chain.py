@@ -435,7 +435,8 @@ class Chain:
     # -- what the exporter sees
 
     def _in_exporter(self, *command: object) -> tuple[object, ...]:
-        return ("nsenter", "--mount", "--target", self.exporter.pid, *command)
+        # Its root as well: that of the namespace is another one where these tests run in a changed root.
+        return ("nsenter", "--mount", "--root", "--target", self.exporter.pid, *command)
 
     @contextlib.contextmanager
     def unanswering(self, path: Path) -> Iterator[None]:

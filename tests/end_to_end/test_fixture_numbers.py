@@ -302,8 +302,8 @@ def test_everything_about_an_installation_names_it(exporter: Exporter, recorded:
         of_itself = name.startswith(("hermes_exporter_", "hermes_host_", "hermes_tailscale_", "process_"))
         if of_itself or labels.get("collector") in ("host", "tailscale"):
             assert "instance" not in labels, f"{name}{labels}"
-        elif not (name.startswith("hermes_finding") and "instance" not in labels):
-            # What is found of the machine is of no installation either.
+        elif not (name.startswith(("hermes_finding", "hermes_threshold")) and "instance" not in labels):
+            # What is found of the machine, and by which limits, is of no installation either.
             assert labels.get("instance") in homes.NAMES, f"{name}{labels}"
         assert "job" not in labels, f"{name}{labels}: Prometheus itself sets `job`"
 
