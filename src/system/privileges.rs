@@ -6,7 +6,7 @@ use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// What it takes to [read what is another user's as that user](super::owner).
-const TO_TAKE_IDENTITIES: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
+pub const TO_TAKE_IDENTITIES: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
 /// What it takes to look into root's processes: they have all capabilities, and who has fewer may look with this one
 /// alone.
@@ -43,12 +43,9 @@ impl Privileges {
         names(self.capabilities)
     }
 
-    /// The names of the capabilities that nothing here needs: taking identities is needed only if `others` are to be
-    /// read, and looking into every process only for `root`.
-    pub fn surplus(&self, others: bool, root: bool) -> Vec<String> {
-        let identities = if others { TO_TAKE_IDENTITIES } else { CapabilitySet::empty() };
-        let processes = if root { TO_SEE_ROOTS_PROCESSES } else { CapabilitySet::empty() };
-        names(self.capabilities.difference(identities.union(processes)))
+    /// The names of its capabilities beyond those that are `needed`.
+    pub fn surplus(&self, needed: CapabilitySet) -> Vec<String> {
+        names(self.capabilities.difference(needed))
     }
 }
 
@@ -65,14 +62,14 @@ mod tests {
         let with = |capabilities| Privileges { user: 1, capabilities };
         let service = with(TO_TAKE_IDENTITIES);
         assert!(service.can_take_identities());
-        assert_eq!(service.surplus(true, false), Vec::<String>::new());
-        assert_eq!(service.surplus(false, false), ["CAP_SETGID", "CAP_SETUID"]);
+        assert_eq!(service.surplus(TO_TAKE_IDENTITIES), Vec::<String>::new());
+        assert_eq!(service.surplus(CapabilitySet::empty()), ["CAP_SETGID", "CAP_SETUID"]);
         let half = with(CapabilitySet::SETUID | CapabilitySet::DAC_READ_SEARCH);
         assert!(!half.can_take_identities());
         assert_eq!(half.names(), ["CAP_DAC_READ_SEARCH", "CAP_SETUID"]);
-        assert_eq!(half.surplus(true, false), ["CAP_DAC_READ_SEARCH"]);
+        assert_eq!(half.surplus(TO_TAKE_IDENTITIES), ["CAP_DAC_READ_SEARCH"]);
         let looking = with(TO_TAKE_IDENTITIES | TO_SEE_ROOTS_PROCESSES);
-        assert_eq!(looking.surplus(true, true), Vec::<String>::new());
-        assert_eq!(looking.surplus(true, false), ["CAP_SYS_PTRACE"]);
+        assert_eq!(looking.surplus(TO_TAKE_IDENTITIES | TO_SEE_ROOTS_PROCESSES), Vec::<String>::new());
+        assert_eq!(looking.surplus(TO_TAKE_IDENTITIES), ["CAP_SYS_PTRACE"]);
     }
 }

@@ -262,14 +262,14 @@ impl<'a> Batch<'a> {
     /// Stores an alert. Says whether there is a new incident.
     fn take(&mut self, alert: &Alert, chats: &[(ChatName, Grouping)]) -> Result<bool, StoreError> {
         let dated;
-        let alert = match self.other_start(alert)? {
-            Some(starts_at) => {
-                dated = Alert { starts_at, ..alert.clone() };
-                &dated
-            }
-            None => alert,
-        };
-        let Some(known) = self.known(alert)? else {
+        let (mut alert, mut known) = (alert, self.known(alert)?);
+        if known.is_none()
+            && let Some(starts_at) = self.other_start(alert)?
+        {
+            dated = Alert { starts_at, ..alert.clone() };
+            (alert, known) = (&dated, self.known(&dated)?);
+        }
+        let Some(known) = known else {
             let id = self.insert(alert)?;
             self.replace_others(alert, id)?;
             self.count(if alert.status == Status::Firing { Change::Fired } else { Change::Resolved });
@@ -302,7 +302,7 @@ impl<'a> Batch<'a> {
         Ok(false)
     }
 
-    /// The start that an alert is known by, where it does not say it itself.
+    /// The start that an alert is known by, which is not known by the one that it says.
     ///
     /// Started again, Prometheus gives what still fires a new start, and an Alertmanager that was started again as well
     /// tells the end with this one alone. So an end whose start nobody knows is that of what began before, and fires: of a
@@ -311,9 +311,6 @@ impl<'a> Batch<'a> {
     fn other_start(&self, alert: &Alert) -> Result<Option<Timestamp>, StoreError> {
         if alert.starts_at == UNKNOWN_START {
             return self.undated_start(alert).map(Some);
-        }
-        if self.known(alert)?.is_some() {
-            return Ok(None);
         }
         let starts_at = milliseconds(alert.starts_at);
         let one = |query: &str| -> Result<Option<(i64, i64)>, StoreError> {

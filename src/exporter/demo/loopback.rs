@@ -1,4 +1,6 @@
 //! Asking the programs of the demonstration over HTTP, and waiting for what they answer.
+//!
+//! Not by [`crate::system::http`], which asks what belongs to others, and on purpose can do nothing but GET.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::thread::CapabilitySet;
+
 use crate::exporter::instance::Instance;
 use crate::system::owner::{Identity, Owner};
-use crate::system::privileges::Privileges;
+use crate::system::privileges::{Privileges, TO_SEE_ROOTS_PROCESSES, TO_TAKE_IDENTITIES};
 use crate::system::users::{self, User};
 
 /// One set of threads per user, shared by all instances of that user.
@@ -106,9 +108,14 @@ fn listed(names: &[String]) -> String {
 fn surplus(privileges: &Privileges, readers: &[u32]) -> Vec<String> {
     // Of a file that names no instance yet nobody can say whose homes it is going to name.
     let nobody_knows = readers.is_empty();
-    let reads_others = nobody_knows || readers.iter().any(|reader| *reader != privileges.user);
-    let reads_roots = nobody_knows || readers.contains(&0);
-    privileges.surplus(reads_others, reads_roots)
+    let mut needed = CapabilitySet::empty();
+    if nobody_knows || readers.iter().any(|reader| *reader != privileges.user) {
+        needed |= TO_TAKE_IDENTITIES;
+    }
+    if nobody_knows || readers.contains(&0) {
+        needed |= TO_SEE_ROOTS_PROCESSES;
+    }
+    privileges.surplus(needed)
 }
 
 /// Logs what this program may do, and what it lacks or has too much of for these instances.
@@ -151,8 +158,6 @@ pub(super) fn report_privileges<'a>(instances: impl Iterator<Item = &'a Instance
 
 #[cfg(test)]
 mod tests {
-    use rustix::thread::CapabilitySet;
-
     use super::*;
 
     #[test]
