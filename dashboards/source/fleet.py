@@ -182,7 +182,7 @@ def _instances() -> Panel:
             Query("max by (instance, version) (hermes_instance_info)"),
         ],
         [
-            Column("instance", "Instance", link=("Everything about it", INSTANCE), missing="–"),
+            Column("instance", "Instance", link=("Everything about it", INSTANCE)),
             Column(
                 "#A",
                 "Health",
@@ -227,7 +227,7 @@ def _instances() -> Panel:
             Column("#K", "Warning", unit="short", steps=ANY_IS_DOUBTFUL, width=75),
             Column("#L", "Info", unit="short", steps=[(None, GREEN), (1, BLUE)], width=55),
             Column("#M", "Not told", unit="short", steps=[(None, GREEN), (1, UNKNOWN)], width=75),
-            Column("version", "Version", missing="–", width=80),
+            Column("version", "Version", width=80),
         ],
         missing="No instance is told of: is the exporter scraped, and are the recording rules loaded?",
         sort=("Health", True),

@@ -78,8 +78,15 @@ class Column:
     steps: Optional[Steps] = None
     words: Optional[Words] = None
     texts: Optional[dict[str, str]] = None
-    missing: str = "unknown"
+    missing: Optional[str] = None
     link: tuple[str, str] = ("", "")
+
+    @property
+    def when_missing(self) -> str:
+        """Words for a cell without a value: a label that is mere text may rightly be empty."""
+        if self.missing is not None:
+            return self.missing
+        return "unknown" if self.field.startswith("#") or self.texts else "–"
 
 
 @dataclasses.dataclass
@@ -507,7 +514,7 @@ def _named(name: str, *properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    properties: list[dict[str, Any]] = [{"id": "noValue", "value": column.missing}]
+    properties: list[dict[str, Any]] = [{"id": "noValue", "value": column.when_missing}]
     if column.field.startswith("#"):
         properties.append({"id": "unit", "value": column.unit})
     if column.width:
@@ -516,10 +523,10 @@ def _column(column: Column) -> dict[str, Any]:
         properties.append({"id": "custom.align", "value": "left"})
     if column.decimals is not None:
         properties.append({"id": "decimals", "value": column.decimals})
-    properties.append({"id": "mappings", "value": _mappings(column.words, column.texts, column.missing)})
+    properties.append({"id": "mappings", "value": _mappings(column.words, column.texts, column.when_missing)})
     if column.steps:
         properties.append(_thresholds(column.steps))
-    if column.steps or column.words or column.texts or column.missing == "unknown":
+    if column.steps or column.words or column.texts or column.when_missing == "unknown":
         properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
     title, url = column.link
     if url:
