@@ -10,19 +10,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import http.server
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Callable, Iterator
 
 import homes
+from doors import Door, opened
 from exporter import Exporter
 from processes import run, wait_for
 from supervision import S6, s6
@@ -304,21 +303,12 @@ def _dashboard() -> Iterator[int]:
     """A server that refuses as a dashboard does, and its port."""
     refusal = (homes.FIXTURES / "api" / "dashboard_refusal_loopback.json").read_bytes()
 
-    class Refusing(http.server.BaseHTTPRequestHandler):
+    class Refusing(Door):
         def do_GET(self) -> None:
-            self.send_response(401)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(refusal)))
-            self.end_headers()
-            self.wfile.write(refusal)
+            self.answer(401, refusal, "application/json")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    with opened(Refusing) as port:
+        yield port
 
 
 def main() -> None:

@@ -14,9 +14,6 @@ import shutil
 import ssl
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Iterator
@@ -28,7 +25,8 @@ import grafana_schema
 from alert_bridge import TOKEN, ask as bridge_is_asked, serving_bridge
 from doors import Door, opened
 from exporter import Exporter, bare_environment
-from processes import free_port, run, running, wait_for
+from monitoring import serving_prometheus
+from processes import run, running, wait_for
 from test_tailscale import STATUS as TAILSCALE_STATUS, daemon as tailscale_daemon
 
 ROOT = grafana_schema.ROOT
@@ -331,25 +329,14 @@ def test_a_real_prometheus_answers_every_query(
         configuration = folder / "prometheus.yml"
         configuration.write_text(PROMETHEUS + "".join(jobs) + BRIDGE.format(port=served.port))
         run(promtool, "check", "config", configuration).succeeded()
-        port = free_port()
-        flags = (f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn")
-        with running(prometheus, *flags, f"--web.listen-address=127.0.0.1:{port}") as program:
-
-            def ask(path: str, **query: object) -> list:
-                program.assert_running()
-                url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-                try:
-                    with urllib.request.urlopen(url, timeout=20) as answer:
-                        return json.loads(answer.read())["data"]["result"]
-                except urllib.error.HTTPError as error:
-                    raise AssertionError(f"{query['query']}: {error.read().decode()}") from None
+        with serving_prometheus(prometheus, configuration) as asked:
 
             def answered(target: dict) -> list:
                 expression = filled(target["expr"])
                 if target["instant"]:
-                    return ask("query", query=expression)
+                    return asked.results(expression)
                 now = time.time()
-                return ask("query_range", query=expression, start=now - 20, end=now, step=2)
+                return asked.get("query_range", query=expression, start=now - 20, end=now, step=2)["result"]
 
             # What can not be scraped, evaluated or answered yet; a query that is wrong stays so.
             missing = dict(queries())
