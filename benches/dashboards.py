@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures every query of the dashboards at a thousand instances, beside the same without recording rules.
 
-    HERMES_EXPORTER=target/release/hermes-exporter python3 benches/dashboards.py [--quick] [--only DASHBOARD]
+    HERMES_EXPORTER=target/release/hermes-exporter PYTHON benches/dashboards.py [--quick] [--only DASHBOARD]
 
 A few homes, of which a third has a bad day, are scraped once, and a real Prometheus scrapes that under a thousand
 names. It has the shipped rules, and a history made up from the same: a day of what is recorded and of one instance,
 six hours of all others. Each query is put as Grafana would put it, for 6 and for 24 hours, one after the other. The
-peer in the same run is each query with what is recorded written out. It needs `prometheus`, `promtool`, `s6`, 6 GB of
+peer in the same run is each query with what is recorded written out. PYTHON is that of the
+end-to-end tests, with what tests/end_to_end/requirements.txt names. It needs `prometheus`, `promtool`, `s6`, 6 GB of
 disk and of memory, and a quarter of an hour. Nothing here fails because something is slow: figures are for reading. It
 fails when Prometheus refuses a query that it should not.
 
@@ -44,6 +45,7 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "end_to_end"))
 import fleet  # noqa: E402
 from exporter import Exporter  # noqa: E402
 from measure import Client, Table  # noqa: E402
+from monitoring import rules_at_once  # noqa: E402
 from processes import Program, free_port, running, wait_for  # noqa: E402
 
 RULES = REPOSITORY / "alerts" / "rules"
@@ -188,14 +190,7 @@ class Prometheus:
 @contextlib.contextmanager
 def prometheus(given: argparse.Namespace, folder: Path, target: int, interval: int, times: int) -> Iterator[Prometheus]:
     """One that has scraped, and has evaluated every rule so often since."""
-    rules = folder / "rules"
-    rules.mkdir(exist_ok=True)
-    for file in RULES.glob("*.yml"):
-        # Alerts are to fire at once.
-        text = re.sub(r"\b(for|keep_firing_for): \S+", r"\1: 0s", file.read_text())
-        if interval != INTERVAL:
-            text = re.sub(r"\binterval: \S+", f"interval: {interval}s", text)
-        (rules / file.name).write_text(text)
+    rules_at_once(RULES, folder / "rules", None if interval == INTERVAL else f"{interval}s")
     configuration = folder / "prometheus.yml"
     configuration.write_text(CONFIGURATION.format(interval=interval, port=target))
     port = free_port()

@@ -25,7 +25,7 @@ import grafana_schema
 from alert_bridge import TOKEN, ask as bridge_is_asked, serving_bridge
 from doors import Door, opened
 from exporter import Exporter, bare_environment
-from monitoring import serving_prometheus
+from monitoring import rules_at_once, serving_prometheus
 from processes import run, running, wait_for
 from test_tailscale import STATUS as TAILSCALE_STATUS, daemon as tailscale_daemon
 
@@ -247,14 +247,6 @@ def test_every_metric_is_one_that_there_is() -> None:
     assert not unknown, f"asked for, and nowhere to be had: {sorted(unknown)}"
 
 
-def hurried(rules: Path, to: Path) -> None:
-    """The shipped rules, without the time that an alert waits before it fires."""
-    to.mkdir()
-    for file in rules.glob("*.yml"):
-        text = re.sub(r"\b(for|keep_firing_for): \S+", r"\1: 0s", file.read_text())
-        (to / file.name).write_text(re.sub(r"\binterval: \S+", "interval: 1s", text))
-
-
 @contextlib.contextmanager
 def fleets(folder: Path, exporter: Exporter, recorded: dict[str, Path]) -> Iterator[dict[str, int]]:
     """A good day, a bad day and the recorded homes, each served; and their ports."""
@@ -324,7 +316,7 @@ def test_a_real_prometheus_answers_every_query(
     with fleets(folder, exporter, recorded) as ports, serving_bridge(bridge_binary, bridge) as served:
         status, _ = bridge_is_asked(served.port, "POST", "/notify", {"chat": "root", "text": "This waits."})
         assert status == 200
-        hurried(RULES, folder / "rules")
+        rules_at_once(RULES, folder / "rules", "1s")
         jobs = [FLEET.format(name=name, port=port) for name, port in ports.items()]
         configuration = folder / "prometheus.yml"
         configuration.write_text(PROMETHEUS + "".join(jobs) + BRIDGE.format(port=served.port))
