@@ -16,6 +16,12 @@ pub(crate) const LONGEST_NAME: usize = 64;
 /// The longest duration that anything may have: a year.
 const LONGEST_DURATION: Duration = Duration::from_secs(31_557_600);
 
+/// Whether something can be called so, here and in labels.
+pub(crate) fn is_name(name: &str) -> bool {
+    let fits = |character: char| character.is_alphanumeric() || "_.:@-".contains(character);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(fits) && name.chars().count() <= LONGEST_NAME
+}
+
 /// Checks values of one file, and makes errors that say where in it they stand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Check<'a> {
@@ -58,10 +64,8 @@ impl<'a> Check<'a> {
 
     /// A name; `of` says what of.
     pub(crate) fn name(&self, name: &Spanned<String>, of: &str) -> Result<String, ConfigError> {
-        let fits = |character: char| character.is_alphanumeric() || "_.:@-".contains(character);
         let value = &name.value;
-        let is_name = !value.is_empty() && !value.starts_with('.') && value.chars().all(fits);
-        if !is_name || value.chars().count() > LONGEST_NAME {
+        if !is_name(value) {
             let problem = format!(
                 "{value:?} can not name {of}; use up to {LONGEST_NAME} letters, digits and _ . : @ - (not first: .)"
             );

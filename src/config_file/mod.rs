@@ -17,7 +17,7 @@ use serde_saphyr::Spanned;
 
 pub(crate) use check::Check;
 #[cfg(feature = "exporter")]
-pub(crate) use check::LONGEST_NAME;
+pub(crate) use check::{LONGEST_NAME, is_name};
 pub use error::ConfigError;
 pub(crate) use error::{instead, nearest};
 

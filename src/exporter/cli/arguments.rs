@@ -36,11 +36,11 @@ impl Arguments {
         matches!(self.command, Some(Command::Check(_)))
     }
 
-    /// The least important that is logged. What can not be told is in what `check` prints, and what goes on in what
-    /// `demo` prints.
+    /// The least important that is logged. What can not be told is in what `check` prints and `report` writes, and what goes
+    /// on in what `demo` prints.
     pub(super) fn log_level(&self) -> LogLevel {
         let otherwise = match self.command {
-            Some(Command::Check(_) | Command::Demo(_)) => LogLevel::Error,
+            Some(Command::Check(_) | Command::Demo(_) | Command::Report(_)) => LogLevel::Error,
             _ => LogLevel::Info,
         };
         self.logging.level.unwrap_or(otherwise)
@@ -61,6 +61,8 @@ pub(super) enum Command {
     },
     /// Print the metrics once, or write them to a file for node_exporter's textfile collector
     Scrape(ScrapeArguments),
+    /// Look once at one instance, and write down what is seen for another exporter to read
+    Report(ReportArguments),
     /// Print the Hermes homes that are found, as a configuration file to start from
     Discover(DiscoverArguments),
     /// Say whether a configuration file is valid, and what is wrong where it is not
@@ -118,6 +120,24 @@ pub(super) struct ScrapeArguments {
     pub(super) output: Option<PathBuf>,
     /// Give up on what takes longer
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    #[command(flatten)]
+    pub(super) collectors: CollectorSwitches,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// The instance; where no file names any and one home is found, it is called so. Not needed where there is but one
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
+    /// Write to this file, atomically and readable by all, instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Look at what this file names, instead of at the homes that are found
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: Option<PathBuf>,
+    /// Give up on what takes longer
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
     #[command(flatten)]
     pub(super) collectors: CollectorSwitches,

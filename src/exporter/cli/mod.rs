@@ -7,6 +7,8 @@
 
 mod arguments;
 mod check;
+mod output;
+mod report;
 mod run;
 
 use std::process::ExitCode;
@@ -19,6 +21,7 @@ use crate::logging;
 use crate::web::healthcheck::HealthcheckError;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
+pub use output::OutputError;
 
 /// It could not be told how things are.
 const EXIT_UNKNOWN: u8 = 3;
@@ -54,15 +57,35 @@ pub enum CommandError {
         /// All that there are.
         known: Vec<String>,
     },
-    /// A file could not be written.
-    #[error("{path} could not be written")]
-    Output {
-        /// The file.
-        path: String,
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
+    /// There are several instances, and it was not said which one.
+    #[error("there are several instances; say which one with --instance: {}", known.join(", "))]
+    WhichInstance {
+        /// All that there are.
+        known: Vec<String>,
     },
+    /// A name that nothing can have.
+    #[error("{name:?} can not name an instance; use up to {longest} letters, digits and _ . : @ - (not first: .)")]
+    InstanceName {
+        /// The name as typed.
+        name: String,
+        /// How long it may be.
+        longest: usize,
+    },
+    /// There is no instance to report on.
+    #[error(
+        "there is no Hermes home to report on; run this as the user who runs Hermes, set HERMES_HOME, or name the home in \
+         a file and pass it with --config.file"
+    )]
+    NobodyToReport,
+    /// It was told to end before there was anything to write.
+    #[error("nothing was written: ended by {signal}")]
+    Stopped {
+        /// By what.
+        signal: &'static str,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The operating system would not give something that is needed to run.
     #[error("{what} failed")]
     System {
@@ -83,9 +106,12 @@ impl CommandError {
     /// The exit code; `failure` where it is not the command line or the configuration that is wrong.
     fn exit_code(&self, failure: ExitCode) -> ExitCode {
         match self {
-            CommandError::Config(_) | CommandError::TelemetryPath { .. } | CommandError::NoSuchInstance { .. } => {
-                ExitCode::from(EXIT_USAGE)
-            }
+            CommandError::Config(_)
+            | CommandError::TelemetryPath { .. }
+            | CommandError::NoSuchInstance { .. }
+            | CommandError::WhichInstance { .. }
+            | CommandError::InstanceName { .. }
+            | CommandError::NobodyToReport => ExitCode::from(EXIT_USAGE),
             CommandError::Listen(ListenError::Address { .. }) => ExitCode::from(EXIT_USAGE),
             CommandError::Healthcheck(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             _ => failure,

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use super::CommandError;
 use super::arguments::{
     Arguments, Command, DemoArguments, DiscoverArguments, ScrapeArguments, ScrapeFormat, ServeArguments,
 };
 use super::check::check;
+use super::output::write_atomically;
+use super::report::report;
+use super::{CommandError, OutputError};
 use crate::command_line;
 use crate::exporter::collect::background::Background;
 use crate::exporter::collect::engine::{Crew, Selection};
@@ -40,6 +42,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Check(arguments) => check(&arguments),
         Command::Runbook { name } => runbook(name.as_deref()),
         Command::Scrape(arguments) => scrape(&arguments),
+        Command::Report(arguments) => report(&arguments),
         Command::Discover(arguments) => discover(&arguments),
         Command::CheckConfig { file } => check_config(&file),
         Command::Healthcheck(arguments) => {
@@ -73,7 +76,10 @@ fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
 }
 
 /// What completes when the program is told to end, from now on.
-fn listening_for_signals<F>(runtime: &Runtime, listen: fn() -> std::io::Result<F>) -> Result<F, CommandError> {
+pub(super) fn listening_for_signals<F>(
+    runtime: &Runtime,
+    listen: fn() -> std::io::Result<F>,
+) -> Result<F, CommandError> {
     let _entered = runtime.enter();
     listen().map_err(system("waiting for signals"))
 }
@@ -176,14 +182,21 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
         .map_err(|error| CommandError::System { what: "encoding the metrics", source: std::io::Error::other(error) })?;
     match &arguments.output {
         None => print(&text)?,
-        Some(path) => write_atomically(path, &text)
-            .map_err(|source| CommandError::Output { path: path.display().to_string(), source })?,
+        Some(path) => write_atomically(path, &text)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One look at everything, which is over after `timeout` at the latest.
-pub(super) fn look_once(mut config: Config, timeout: Duration) -> Result<Arc<Fleet>, CommandError> {
+pub(super) fn look_once(config: Config, timeout: Duration) -> Result<Arc<Fleet>, CommandError> {
+    let runtime = runtime()?;
+    let fleet = runtime.block_on(look(config, timeout));
+    runtime.shutdown_background();
+    Ok(fleet)
+}
+
+/// The same, for who does something else meanwhile.
+pub(super) async fn look(mut config: Config, timeout: Duration) -> Arc<Fleet> {
     // There is no second look that could have what the first one was too short for. Half, so that one that hangs
     // leaves time for the others.
     for settings in config.collectors.values_mut() {
@@ -191,11 +204,7 @@ pub(super) fn look_once(mut config: Config, timeout: Duration) -> Result<Arc<Fle
     }
     raise_descriptor_limit();
     let crew = Crew::new(&config, None, Background::inline());
-    let runtime = runtime()?;
-    let deadline = Instant::now() + timeout;
-    let fleet = runtime.block_on(crew.look(&Selection::default(), deadline));
-    runtime.shutdown_background();
-    Ok(fleet)
+    crew.look(&Selection::default(), Instant::now() + timeout).await
 }
 
 /// The names of all runbooks, with what each is about.
@@ -269,24 +278,10 @@ fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
 }
 
 pub(super) fn print(text: &str) -> Result<(), CommandError> {
-    command_line::print(text).map_err(|source| CommandError::Output { path: "standard output".to_owned(), source })
+    command_line::print(text).map_err(|source| OutputError::Write { path: "standard output".to_owned(), source }.into())
 }
 
-/// Writes beside the file and renames, so that nobody ever reads half of it; readable by all.
-fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let readable = std::fs::Permissions::from_mode(0o644);
-    // Not `.prom`, so that a textfile collector does not read it before it is whole.
-    let mut file = tempfile::Builder::new().prefix(".hermes-exporter-").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(readable)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-fn runtime() -> Result<Runtime, CommandError> {
+pub(super) fn runtime() -> Result<Runtime, CommandError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(MOST_BLOCKING_THREADS)

@@ -21,7 +21,7 @@ use super::sessions::STORE;
 use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::activity::Activity;
-use crate::exporter::snapshot::{Reading, Reason};
+use crate::exporter::snapshot::{Label, Reading, Reason};
 use crate::system::sqlite::{Database, DatabaseError, DatabaseStamp, Transaction, number, text};
 
 /// How much of a look may be spent on rows that are behind; the rest is done in the background.
@@ -221,7 +221,7 @@ impl Progress {
     fn tools_are_called(&mut self, calls: &str) {
         for call in serde_json::from_str::<Vec<Value>>(calls).unwrap_or_default() {
             if let Some(name) = call.pointer("/function/name").and_then(Value::as_str) {
-                self.counts.tool_calls.add(name, 1);
+                self.counts.tool_calls.add(Label::word(name).as_str(), 1);
             }
         }
     }

@@ -6,6 +6,7 @@
 //! * [`mod@reference`]: `docs/metrics.md`, from the table.
 //! * [`page`]: the status page for people; [`runbooks`]: what to do about a finding, as pages.
 //! * [`findings`]: what is wrong, as JSON; [`check`]: the same as a table for people.
+//! * [`self_report`]: a Snapshot as it is left for somebody else's exporter to read.
 
 pub mod check;
 pub mod families;
@@ -15,3 +16,4 @@ pub mod metrics;
 pub mod page;
 pub mod reference;
 pub mod runbooks;
+pub mod self_report;

@@ -2,7 +2,8 @@
 //!
 //! Sources, tools, models, jobs and so on are named by users and plugins. One mistake of theirs must not fill
 //! somebody's Prometheus, so a [`Label`] is cut to a length, and a [`Tally`] keeps the largest entries and sums
-//! up the rest.
+//! up the rest. Nor may it steer who reads it: what is not to be seen is shown as U+FFFD. Where a program writes one
+//! of its own words, [`Label::word`] takes a word and no sentence.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,10 +27,19 @@ pub struct Label(Box<str>);
 impl Label {
     /// The name as a label.
     pub fn new(name: &str) -> Label {
-        match name.char_indices().nth(LONGEST) {
-            None => Label(name.into()),
-            Some(_) => Label(name.chars().take(LONGEST - 1).chain(['…']).collect()),
+        let is_long = name.char_indices().nth(LONGEST).is_some();
+        if !is_long && !name.contains(is_hidden) {
+            return Label(name.into());
         }
+        let shown = name.chars().map(|character| if is_hidden(character) { '\u{fffd}' } else { character });
+        if is_long { Label(shown.take(LONGEST - 1).chain(['…']).collect()) } else { Label(shown.collect()) }
+    }
+
+    /// A word of a program, such as a status or a code. What is none is [`OTHER`]: where a program should have written one
+    /// of its words, a sentence may say anything about anybody.
+    pub fn word(word: &str) -> Label {
+        let is_of_words = |character: char| character.is_ascii_alphanumeric() || "_-.:/+".contains(character);
+        if word.chars().all(is_of_words) { Label::new(word) } else { Label::other() }
     }
 
     /// The label's value.
@@ -41,6 +51,12 @@ impl Label {
     pub fn other() -> Label {
         Label(OTHER.into())
     }
+}
+
+/// Whether a character is not seen where it stands: it controls a terminal, or turns the direction of what is around it.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl From<String> for Label {
@@ -125,6 +141,23 @@ mod tests {
         assert_eq!(label.as_str().chars().count(), LONGEST);
         assert!(label.as_str().ends_with('…'));
         assert_eq!(Label::new(&"ä".repeat(LONGEST)).as_str(), "ä".repeat(LONGEST));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_shown_as_such() {
+        assert_eq!(Label::new("a\u{1b}[2Jb\nc\u{202e}d").as_str(), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
+        assert_eq!(Label::new(&"\u{7}".repeat(200)).as_str().chars().count(), LONGEST);
+        assert_eq!(Label::new("आगरा 🪔").as_str(), "आगरा 🪔");
+    }
+
+    #[test]
+    fn a_sentence_is_no_word() {
+        for word in ["", "session_reset", "exit-code", "openrouter/x:free", "0.19.0+git"] {
+            assert_eq!(Label::word(word).as_str(), word);
+        }
+        for sentence in ["chat of uma", "uma@example.com", "a\nb", "\"a\""] {
+            assert_eq!(Label::word(sentence), Label::other(), "{sentence}");
+        }
     }
 
     #[test]

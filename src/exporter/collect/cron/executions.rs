@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 
-use crate::exporter::snapshot::{OTHER, Tally};
+use crate::exporter::snapshot::{Label, OTHER, Tally};
 use crate::system::sqlite::{DatabaseError, Transaction, WatchedDatabase};
 use crate::system::time::Timestamp;
 
@@ -45,7 +45,8 @@ fn query(transaction: &Transaction<'_>) -> Result<Recorded, rusqlite::Error> {
     let mut by_status = Tally::of_known(&STATUSES);
     let count = "SELECT status, count(*) FROM executions GROUP BY status ORDER BY count(*) DESC LIMIT 1000";
     let _ = transaction.rows(count, [], |row| {
-        by_status.add(text(row.get_ref(0)?).unwrap_or(OTHER), row.get::<_, i64>(1)?.unsigned_abs());
+        by_status
+            .add(Label::word(text(row.get_ref(0)?).unwrap_or(OTHER)).as_str(), row.get::<_, i64>(1)?.unsigned_abs());
         Ok(ControlFlow::Continue(()))
     })?;
 

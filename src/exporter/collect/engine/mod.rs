@@ -36,7 +36,7 @@ use super::programs::ProgramSearch;
 use super::{COLLECTORS, Collector, Entry, NetworkCollector, Part, Scope};
 use crate::exporter::config::{CollectorSettings, Config};
 use crate::exporter::instance::Instance;
-use crate::exporter::snapshot::{Fleet, Identity, Reason, Source};
+use crate::exporter::snapshot::{Fleet, Identity, Label, Reason, Source};
 use crate::system::files;
 use crate::system::systemd::Managers;
 use crate::system::time::Timestamp;
@@ -216,7 +216,7 @@ impl Station {
         Identity {
             name: instance.name.clone(),
             user: instance.user.clone().unwrap_or_else(|| self.name_of_home_owner()),
-            profile: instance.profile().to_owned(),
+            profile: Label::new(instance.profile()).to_string(),
             source: Source::Local,
         }
     }

@@ -49,9 +49,9 @@ fn parse(content: &[u8], profile: &str) -> Option<ContainerBoot> {
         }
         Some(ContainerBoot {
             at: Timestamp::from_text(time)?,
-            action: Label::new(action),
+            action: Label::word(action),
             // Python's word for no state at all.
-            prior_state: if prior_state == "None" { Label::new("none") } else { Label::new(prior_state) },
+            prior_state: if prior_state == "None" { Label::new("none") } else { Label::word(prior_state) },
         })
     })
 }

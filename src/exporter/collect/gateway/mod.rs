@@ -206,7 +206,7 @@ fn platform(record: &PlatformRecord) -> Platform {
         Some("fatal") => PlatformState::Fatal,
         _ => PlatformState::Other,
     };
-    Platform { state, error_code: record.error_code.as_deref().map(Label::new) }
+    Platform { state, error_code: record.error_code.as_deref().map(Label::word) }
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn tally(transaction: &Transaction<'_>, table: &Table) -> Result<Option<Tally>, 
         format!("SELECT {column}, count(*) FROM {name} GROUP BY {column}", column = table.column, name = table.name);
     let _ = transaction.rows(&sql, [], |row| {
         let name = text(row, 0)?.unwrap_or_default();
-        *counts.entry(Label::new(name)).or_default() += count(row, 1)?;
+        *counts.entry(Label::word(name)).or_default() += count(row, 1)?;
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(Some(Tally::capped(counts)))

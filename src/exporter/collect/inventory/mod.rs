@@ -175,7 +175,7 @@ fn parse_dead_targets(content: &[u8]) -> Result<Tally, ParseFault> {
     let mut by_platform: BTreeMap<Label, u64> = BTreeMap::new();
     for target in targets.values() {
         let platform = target.get("platform").and_then(Value::as_str).unwrap_or("unknown");
-        *by_platform.entry(Label::new(platform)).or_default() += 1;
+        *by_platform.entry(Label::word(platform)).or_default() += 1;
     }
     Ok(Tally::capped(by_platform))
 }
@@ -193,7 +193,7 @@ fn parse_update(content: &[u8]) -> Result<UpdateRecord, ParseFault> {
             available: behind.map(|behind| behind != 0).into(),
             behind_commits: behind.and_then(|behind| u64::try_from(behind).ok()).into(),
         },
-        version: value.get("ver").and_then(Value::as_str).map(Label::new),
+        version: value.get("ver").and_then(Value::as_str).map(Label::word),
     })
 }
 

@@ -69,7 +69,7 @@ impl Pairings {
             };
             let count = since.iter().filter(is_valid).count() as u64;
             still_there.insert(path, file);
-            let label = if by_platform.len() < MOST_ENTRIES { Label::new(platform) } else { Label::other() };
+            let label = if by_platform.len() < MOST_ENTRIES { Label::word(platform) } else { Label::other() };
             by_platform.entry(label).or_insert_with(|| Tally::of_known(&["approved", "pending"])).add(state, count);
         }
         self.files = still_there;

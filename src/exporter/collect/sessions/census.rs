@@ -103,8 +103,16 @@ fn on_or_break(until: Instant) -> ControlFlow<()> {
     if Instant::now() < until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-fn label(row: &Row<'_>, column: usize) -> Result<Label, Error> {
-    Ok(Label::new(text(row, column)?.unwrap_or_default()))
+fn word(row: &Row<'_>, column: usize) -> Result<Label, Error> {
+    Ok(Label::word(text(row, column)?.unwrap_or_default()))
+}
+
+/// The name of a model. One that runs on this machine may be called by the path of its file, whose folders are nobody's
+/// business.
+fn model(row: &Row<'_>, column: usize) -> Result<Label, Error> {
+    let name = text(row, column)?.unwrap_or_default();
+    let is_path = name.starts_with(['/', '~', '.']) || name.contains("://") || name.contains('\\');
+    Ok(Label::new(if is_path { name.rsplit(['/', '\\']).next().unwrap_or_default() } else { name }))
 }
 
 /// The name of a column where the table has it, else what stands for it.
@@ -131,13 +139,13 @@ impl Walk for SessionWalk {
         );
         transaction.rows(&sql, [self.last], |row| {
             self.last = row.get(0)?;
-            let source = label(row, 1)?;
+            let source = word(row, 1)?;
             let is_archived = count(row, 2)? != 0;
             let is_open: bool = row.get(3)?;
             let by_source = if is_archived { &mut self.archived } else { &mut self.current };
             *by_source.entry(source).or_default() += 1;
             if !is_open {
-                *self.ended.entry(label(row, 4)?).or_default() += 1;
+                *self.ended.entry(word(row, 4)?).or_default() += 1;
             } else if !is_archived {
                 self.open += 1;
             }
@@ -182,8 +190,7 @@ impl Walk for UsageWalk {
         );
         transaction.rows(&sql, [self.last], |row| {
             self.last = row.get(0)?;
-            let (tokens, calls, cost) =
-                self.by_task.entry((label(row, 1)?, label(row, 2)?, label(row, 3)?)).or_default();
+            let (tokens, calls, cost) = self.by_task.entry((model(row, 1)?, word(row, 2)?, word(row, 3)?)).or_default();
             *calls = calls.saturating_add(count(row, 4)?);
             *tokens = tokens.plus(Tokens {
                 input: count(row, 5)?,
