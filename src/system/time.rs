@@ -13,6 +13,7 @@ const LATEST: f64 = 253_402_300_799.0;
 
 /// A moment: seconds since the Unix epoch, later than it and before the year 10000.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Timestamp(f64);
 

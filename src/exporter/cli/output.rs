@@ -22,7 +22,7 @@ pub enum OutputError {
         source: std::io::Error,
     },
     /// There is something that is no file.
-    #[error("{path} could not be written: there is {what} of this name; name a file, or remove it")]
+    #[error("{path} could not be written: it is {what}, and only a file is replaced; name a file")]
     NotAFile {
         /// The file.
         path: String,

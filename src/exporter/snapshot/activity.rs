@@ -9,6 +9,7 @@ pub const TURN_BUCKETS: [f64; 11] = [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300
 
 /// What went on in one instance, since its first message that is still stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Activity {
     /// How long turns took: from a message of a person to the answer that calls no tool.
     pub turns: TurnDurations,
@@ -18,6 +19,7 @@ pub struct Activity {
 
 /// A histogram of turn durations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TurnDurations {
     /// Turns per bucket of [`TURN_BUCKETS`], not cumulative, and those beyond the last bound.
     pub buckets: [u64; TURN_BUCKETS.len() + 1],

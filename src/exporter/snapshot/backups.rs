@@ -11,6 +11,7 @@ use crate::system::time::Timestamp;
 
 /// The backups of one instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Backups {
     /// The configured repositories, by name.
     pub repositories: BTreeMap<Label, Repository>,
@@ -38,6 +39,7 @@ impl Backups {
 
 /// One repository of git that an instance is backed up to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Repository {
     /// What is there; a repository that is configured and missing is known.
     pub state: Reading<RepositoryState>,
@@ -87,6 +89,7 @@ impl Repository {
 
 /// Whether the branch that a repository is pushed to is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteBranch {
     /// It was there when the remote was last heard of.
@@ -97,6 +100,7 @@ pub enum RemoteBranch {
 
 /// What is at the path of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RepositoryState {
     /// A repository with commits, with or without a working tree.
@@ -135,6 +139,7 @@ impl RepositoryState {
 
 /// Commits of late.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RecentCommits {
     /// Of the last 24 hours.
     pub day: u64,
@@ -146,6 +151,7 @@ pub struct RecentCommits {
 
 /// What the newest commit has below the folder that is restored from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Payload {
     /// Files.
     pub files: u64,
@@ -155,6 +161,7 @@ pub struct Payload {
 
 /// Committed files that look like secrets or live databases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ForbiddenFiles {
     /// In the newest commit, by what they look like.
     pub current: Tally,
@@ -171,6 +178,7 @@ impl ForbiddenFiles {
 
 /// Files that match a pattern, of which the newest counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Artifacts {
     /// How many there are.
     pub files: u64,

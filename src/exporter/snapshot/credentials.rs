@@ -9,6 +9,7 @@ use crate::system::time::Timestamp;
 
 /// The credentials of one instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Credentials {
     /// Tokens by name: `google`, `anthropic`, a provider's id, or `mcp:` and a server's name.
     pub tokens: BTreeMap<Label, Token>,
@@ -20,6 +21,7 @@ pub struct Credentials {
 
 /// One token.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Token {
     /// Whether somebody counts on it: the configuration names it, or somebody has set it up.
     #[serde(default)]

@@ -9,6 +9,7 @@ use crate::system::time::Timestamp;
 
 /// The cron of one instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cron {
     /// The jobs, by what they are called in the configuration's choice of id or name.
     pub jobs: Reading<BTreeMap<Label, Job>>,
@@ -22,6 +23,7 @@ pub struct Cron {
 
 /// One cron job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Job {
     /// Whether and how it will run again.
     pub state: JobState,
@@ -59,6 +61,7 @@ impl Job {
 
 /// Whether and how a job will run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// It waits for its time.

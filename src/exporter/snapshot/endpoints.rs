@@ -9,11 +9,13 @@ use crate::system::time::Timestamp;
 
 /// The endpoints of one instance, by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Endpoints(pub BTreeMap<Label, Endpoint>);
 
 /// One endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Endpoint {
     /// What is expected to answer there.
     pub kind: EndpointKind,
@@ -23,6 +25,7 @@ pub struct Endpoint {
 
 /// What is expected to answer at an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EndpointKind {
     /// The dashboard of Hermes.
@@ -49,6 +52,7 @@ impl EndpointKind {
 
 /// What came of asking an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Probe {
     /// Whether what is expected there answers.
     pub verdict: Verdict,
@@ -64,6 +68,7 @@ pub struct Probe {
 
 /// Whether what is expected at an endpoint answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It answers as it should.
@@ -74,6 +79,7 @@ pub enum Verdict {
 
 /// How an endpoint fails to answer as it should: the closed set behind the `reason` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// Nobody listens there.
@@ -118,6 +124,7 @@ impl Failure {
 
 /// How a dashboard lets people in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Whoever can reach it: it is bound to loopback, and gives its session token to everybody who loads its page.

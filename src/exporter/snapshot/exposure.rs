@@ -6,6 +6,7 @@ use super::{Label, Reading};
 
 /// The ports that an instance's processes listen on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exposure {
     /// Every port, by port, scope and program, each combination once; unknown where the sockets of one of its
     /// processes could not be looked at.
@@ -16,6 +17,7 @@ pub struct Exposure {
 
 /// A port that is listened on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Listener {
     /// The TCP port.
     pub port: u16,
@@ -27,6 +29,7 @@ pub struct Listener {
 
 /// From where an address can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// From this machine alone.

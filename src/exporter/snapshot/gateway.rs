@@ -12,6 +12,7 @@ pub const RECENT_SECONDS: f64 = 900.0;
 
 /// The gateway of one instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Gateway {
     /// Whether it is alive and makes progress.
     pub up: Reading<bool>,
@@ -59,6 +60,7 @@ pub struct Gateway {
 
 /// Gateway processes that are run by one unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnitProcesses {
     /// What runs them.
     pub manager: Manager,
@@ -70,6 +72,7 @@ pub struct UnitProcesses {
 
 /// What runs a process, and starts it again when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Manager {
     /// The systemd of the machine.
@@ -96,6 +99,7 @@ impl Manager {
 
 /// What a container did with a gateway when it was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContainerBoot {
     /// When.
     pub at: Timestamp,
@@ -107,6 +111,7 @@ pub struct ContainerBoot {
 
 /// What a gateway does, or how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GatewayState {
     /// Coming up.
@@ -165,6 +170,7 @@ impl GatewayState {
 
 /// What a gateway process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GatewayProcess {
     /// Resident memory in bytes.
     pub memory_bytes: u64,
@@ -178,6 +184,7 @@ pub struct GatewayProcess {
 
 /// Who starts the gateway again when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Supervisor {
     /// A systemd service.
@@ -201,6 +208,7 @@ impl Supervisor {
 
 /// One messaging platform of a living gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Platform {
     /// How it stands with the platform.
     pub state: PlatformState,
@@ -210,6 +218,7 @@ pub struct Platform {
 
 /// How a gateway stands with a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlatformState {
     /// Coming up.

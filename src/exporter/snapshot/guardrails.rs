@@ -6,6 +6,7 @@ use super::Reading;
 
 /// The guardrails of one instance: each is true where it is in place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Guardrails {
     /// Dangerous commands are not run without somebody's approval.
     pub approvals_enforced: Reading<bool>,

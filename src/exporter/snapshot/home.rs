@@ -6,6 +6,7 @@ use super::Reading;
 
 /// The home of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Home {
     /// The sum of the sizes of its files in bytes.
     pub bytes: Reading<u64>,

@@ -9,6 +9,7 @@ use crate::system::time::Timestamp;
 
 /// The furniture of one instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Inventory {
     /// The version of Hermes that last checked for an update.
     pub version: Reading<Label>,
@@ -38,6 +39,7 @@ pub struct Inventory {
 
 /// One memory file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MemoryFile {
     /// Its length in characters, which is what Hermes limits.
     pub chars: u64,
@@ -47,6 +49,7 @@ pub struct MemoryFile {
 
 /// What a check for an update said.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Update {
     /// When it was made.
     pub checked: Reading<Timestamp>,

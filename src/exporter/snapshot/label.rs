@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The longest label value in characters; a longer one is cut and ends in `…`.
-const LONGEST: usize = 100;
+pub(super) const LONGEST: usize = 100;
 
 /// The most entries of one tally; the smaller ones beyond it become [`OTHER`].
 pub const MOST_ENTRIES: usize = 100;

@@ -8,6 +8,7 @@ use super::{Label, Reading};
 
 /// The logs of one instance, as far as the exporter has watched them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Logs {
     /// Records that were written while the exporter watched, by log: `agent`, `errors` and `gateway`.
     pub lines: BTreeMap<Label, Reading<Lines>>,
@@ -18,6 +19,7 @@ pub struct Logs {
 /// Records of a log by level. A record is a line that begins with a moment and a level, with the lines after it that do
 /// not, such as a traceback.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lines {
     /// For who looks for a mistake.
     pub debug: u64,

@@ -23,6 +23,8 @@ pub mod host;
 pub mod inventory;
 mod label;
 pub mod logs;
+#[cfg(test)]
+mod schema;
 pub mod sessions;
 pub mod tailscale;
 pub mod thresholds;
@@ -42,6 +44,7 @@ pub const FORMAT: u32 = 1;
 
 /// Why a reading is unknown: the closed set behind every `reason` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// It took longer than it may.
@@ -139,6 +142,7 @@ impl<T> From<Option<T>> for Reading<T> {
 
 /// Something that a collector could not tell: the reason, and what it was looking at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Why.
     pub reason: Reason,
@@ -148,6 +152,7 @@ pub struct Problem {
 
 /// How one collector fared in one look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CollectorRun {
     /// The collector's name.
     pub collector: String,
@@ -172,6 +177,7 @@ impl CollectorRun {
 
 /// Where a Snapshot comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// This exporter looked at the home itself.
@@ -192,6 +198,7 @@ impl Source {
 
 /// Which installation a Snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Identity {
     /// The instance's name, unique in the fleet.
     pub name: String,
@@ -205,6 +212,7 @@ pub struct Identity {
 
 /// What one look at one instance found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
     /// The version of this form, [`FORMAT`].
     pub format: u32,

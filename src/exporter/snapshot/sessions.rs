@@ -7,6 +7,7 @@ use crate::system::time::Timestamp;
 
 /// The session store of one instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sessions {
     /// Size of the database's main file in bytes.
     pub database_bytes: u64,
@@ -30,6 +31,7 @@ pub struct Sessions {
 
 /// The rows of the sessions table, counted in several ways.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SessionCounts {
     /// Sessions that are not archived, by source.
     pub current: Tally,
@@ -43,6 +45,7 @@ pub struct SessionCounts {
 
 /// What one model used for one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ModelUsage {
     /// The model.
     pub model: Label,
@@ -60,6 +63,7 @@ pub struct ModelUsage {
 
 /// Tokens by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tokens {
     /// Read by the model.
     pub input: u64,

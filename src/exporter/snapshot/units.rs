@@ -9,11 +9,13 @@ use crate::system::time::Timestamp;
 
 /// The units of one instance, by name and role.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Units(pub Vec<Unit>);
 
 /// One unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unit {
     /// Its name.
     pub unit: Label,
@@ -45,6 +47,7 @@ pub struct Unit {
 
 /// What only timers have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Timer {
     /// When it last started its service; absent when it never has.
     pub last_trigger: Reading<Timestamp>,
@@ -54,6 +57,7 @@ pub struct Timer {
 
 /// A supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ManagerKind {
     /// The system's systemd.
@@ -77,6 +81,7 @@ impl ManagerKind {
 
 /// What a unit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitState {
     /// At work.

@@ -81,7 +81,7 @@ mod tests {
                    2026-11-20T10:00:00+0000 profile=a\n\
                    2026-11-20T11:00:00+0000 profile=b prior_state=stopped action=registered\n\
                    2026-11-20T12:00:00+0000 profile=a prior_state=stopped action=regi";
-        let expected = (1_795_165_255.0, "started".to_owned(), "running action=x".to_owned());
+        let expected = (1_795_165_255.0, "started".to_owned(), "other".to_owned());
         assert_eq!(words(parse(log.as_bytes(), "a")), Some(expected));
         for log in ["", "\n", "no end", "\u{0}\n"] {
             assert_eq!(parse(log.as_bytes(), "a"), None, "{log:?}");
