@@ -7,6 +7,7 @@
 //! * [`backups`]: repositories that homes are backed up to, and that nothing of them is told.
 //! * [`untouched`]: looking leaves no trace in a home.
 //! * [`properties`]: what holds for any input at all.
+//! * [`reports`]: an instance that is told of by its own exporter's report loses nothing by it.
 //! * [`http`]: routes, formats, filters, reload.
 //! * [`logs`]: a million records of a log, counted through rotation.
 //! * [`commands`]: the program: commands, exit codes, signals.
@@ -32,4 +33,5 @@ mod homes;
 mod http;
 mod logs;
 mod properties;
+mod reports;
 mod untouched;

@@ -7,7 +7,7 @@
 //! * [`cli`]: commands and flags; parses, runs, and turns every error into a message and an exit code.
 //! * [`config`]: the configuration file, from what was typed to what is valid.
 //! * [`instance`]: one Hermes home to look at; [`endpoint`]: an address of it to ask; [`backup`]: what it is backed up to;
-//!   [`discovery`]: finding homes without a configuration.
+//!   [`discovery`]: finding homes without a configuration; [`reported`]: one that its own exporter's report tells of.
 //! * [`collect`]: looking at a home, one collector per part of it, under a deadline.
 //! * [`snapshot`]: what was seen, typed and serialisable: the centre that everything else renders.
 //! * [`findings`]: what is wrong, judged from Snapshots.
@@ -26,5 +26,6 @@ pub mod expose;
 pub mod findings;
 pub mod instance;
 pub mod reload;
+pub mod reported;
 pub mod serve;
 pub mod snapshot;

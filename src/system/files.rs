@@ -41,13 +41,15 @@ pub enum FileError {
         /// What was to be read.
         path: PathBuf,
     },
-    /// Larger than [`SIZE_LIMIT`].
-    #[error("{} has {size} bytes, more than the {SIZE_LIMIT} that are read", path.display())]
+    /// Larger than what is read of such a file.
+    #[error("{} has {size} bytes, more than the {most} that are read", path.display())]
     TooLarge {
         /// What was to be read.
         path: PathBuf,
         /// Its size in bytes.
         size: u64,
+        /// The most that is read.
+        most: u64,
     },
     /// The content is not what the reader expects. Only the position is kept: the content may be secret.
     #[error("{} does not parse (line {line}, column {column})", path.display())]
@@ -181,10 +183,22 @@ type Stamped = (Vec<u8>, Option<Stamp>);
 
 /// Opens a regular file for reading, or answers `None` where there is no such file.
 pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, FileError> {
+    open_with(path, OFlags::empty())
+}
+
+/// The same of a file that others may have put there: a symlink is no regular file.
+pub fn open_no_link(path: &Path) -> Result<Option<(File, Metadata)>, FileError> {
+    open_with(path, OFlags::NOFOLLOW)
+}
+
+fn open_with(path: &Path, more: OFlags) -> Result<Option<(File, Metadata)>, FileError> {
     // Without NONBLOCK, opening a FIFO waits for a writer for ever.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
+        Err(rustix::io::Errno::LOOP) if more.contains(OFlags::NOFOLLOW) => {
+            return Err(FileError::NotRegular { path: path.to_owned() });
+        }
         Err(error) => return absent_or_error(path, error.into()),
     };
     let metadata = file.metadata().map_err(|error| failed(path, error))?;
@@ -199,7 +213,7 @@ pub(super) fn failed(path: &Path, error: std::io::Error) -> FileError {
 /// The stamp of what is about to be read, where a later change would show in it.
 ///
 /// Asked before the read: what is written during it must not find the stamp settled meanwhile.
-fn settled(metadata: &Metadata) -> Option<Stamp> {
+pub fn settled(metadata: &Metadata) -> Option<Stamp> {
     Some(Stamp::of(metadata)).filter(|stamp| stamp.is_settled_at(SystemTime::now()))
 }
 
@@ -207,17 +221,20 @@ fn read_stamped(path: &Path) -> Result<Option<Stamped>, FileError> {
     let Some((mut file, metadata)) = open(path)? else {
         return Ok(None);
     };
-    if metadata.len() > SIZE_LIMIT {
-        return Err(FileError::TooLarge { path: path.to_owned(), size: metadata.len() });
-    }
     let stamp = settled(&metadata);
+    Ok(Some((read_at_most(path, &mut file, &metadata, SIZE_LIMIT)?, stamp)))
+}
+
+/// The whole content of an open file, which is refused and not truncated where it has more than `most` bytes.
+pub fn read_at_most(path: &Path, file: &mut File, metadata: &Metadata, most: u64) -> Result<Vec<u8>, FileError> {
+    let too_large = |size| FileError::TooLarge { path: path.to_owned(), size, most };
+    if metadata.len() > most {
+        return Err(too_large(metadata.len()));
+    }
     let mut content = Vec::with_capacity(metadata.len() as usize + 1);
     // The file may grow while it is read.
-    let read = (&mut file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(|error| failed(path, error))?;
-    if read as u64 > SIZE_LIMIT {
-        return Err(FileError::TooLarge { path: path.to_owned(), size: read as u64 });
-    }
-    Ok(Some((content, stamp)))
+    let read = file.take(most + 1).read_to_end(&mut content).map_err(|error| failed(path, error))?;
+    if read as u64 > most { Err(too_large(read as u64)) } else { Ok(content) }
 }
 
 /// The whole lines among the last `most` bytes of a file.
@@ -334,6 +351,18 @@ mod tests {
         let fifo = folder.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert!(matches!(read(&fifo), Err(FileError::NotRegular { .. })));
+    }
+
+    #[test]
+    fn a_symlink_is_followed_only_where_nobody_else_could_have_put_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write(&file, "content", old());
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&link).unwrap().unwrap(), b"content");
+        assert!(matches!(open_no_link(&link), Err(FileError::NotRegular { .. })));
+        assert!(open_no_link(&file).unwrap().is_some());
+        assert!(open_no_link(&folder.path().join("nothing")).unwrap().is_none());
     }
 
     #[test]

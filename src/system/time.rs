@@ -14,8 +14,27 @@ const LATEST: f64 = 253_402_300_799.0;
 /// A moment: seconds since the Unix epoch, later than it and before the year 10000.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(transparent)]
+#[serde(try_from = "f64", into = "f64")]
 pub struct Timestamp(f64);
+
+/// A number that is no moment: zero, negative, or absurdly far away.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("not a moment")]
+pub struct NoMoment;
+
+impl TryFrom<f64> for Timestamp {
+    type Error = NoMoment;
+
+    fn try_from(seconds: f64) -> Result<Timestamp, NoMoment> {
+        Timestamp::from_seconds(seconds).ok_or(NoMoment)
+    }
+}
+
+impl From<Timestamp> for f64 {
+    fn from(moment: Timestamp) -> f64 {
+        moment.0
+    }
+}
 
 impl Timestamp {
     /// The earliest moment that is one where thousandths of a second are counted.
@@ -121,6 +140,16 @@ mod tests {
     fn never_and_nonsense_are_no_time() {
         for text in ["0", "0.0", "-5", "nan", "inf", "1e300", "", "yesterday", "2026-13-40T00:00:00Z"] {
             assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_back_is_a_moment_or_an_error() {
+        let written = serde_json::to_string(&Timestamp::from_seconds(1_795_165_255.25).unwrap()).unwrap();
+        assert_eq!(written, "1795165255.25");
+        assert_eq!(serde_json::from_str::<Timestamp>(&written).unwrap().seconds(), 1_795_165_255.25);
+        for nonsense in ["0", "-5", "1e300", "\"2026\"", "null"] {
+            assert!(serde_json::from_str::<Timestamp>(nonsense).is_err(), "{nonsense}");
         }
     }
 

@@ -19,6 +19,7 @@ use super::{CommandError, OutputError};
 use crate::command_line;
 use crate::exporter::collect::background::Background;
 use crate::exporter::collect::engine::{Crew, Selection};
+use crate::exporter::collect::report;
 use crate::exporter::config::Config;
 use crate::exporter::demo::{self, Demo};
 use crate::exporter::discovery::{self, Surroundings};
@@ -255,7 +256,7 @@ fn discover(arguments: &DiscoverArguments) -> Result<ExitCode, CommandError> {
 
 fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
     let config = Config::from_file(file)?;
-    let count = config.instances.len();
+    let count = config.instances.len() + config.reported.len();
     print(&format!("{}: valid, {count} {}\n", file.display(), if count == 1 { "instance" } else { "instances" }))?;
     for instance in &config.instances {
         if let (None, Some(user)) = (instance.user_id(), &instance.user) {
@@ -272,6 +273,11 @@ fn check_config(file: &Path) -> Result<ExitCode, CommandError> {
                 instance.home.display(),
                 instance.name
             ))?;
+        }
+    }
+    for reported in &config.reported {
+        if let Some(problem) = report::note(reported) {
+            print(&format!("{}: note: {problem}\n", file.display()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
 //! * [`programs`]: which of Hermes' programs run, for which home, and what they have started.
 //! * one room per collector: [`activity`], [`backup`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`],
-//!   [`guardrails`], [`home`], [`host`], [`inventory`], [`logs`], [`sessions`], [`tailscale`], [`units`].
+//!   [`guardrails`], [`home`], [`host`], [`inventory`], [`logs`], [`report`], [`sessions`], [`tailscale`], [`units`].
 
 pub mod activity;
 pub mod background;
@@ -30,6 +30,7 @@ mod kept;
 pub mod logs;
 pub mod problems;
 pub mod programs;
+pub mod report;
 #[cfg(test)]
 mod sample_homes;
 pub mod sessions;
@@ -204,6 +205,8 @@ pub enum Scope {
         /// The part where it can not be told.
         unknown: fn(Reason) -> Part,
     },
+    /// One instance that is told of by a report: all there is to look at of it.
+    Report,
     /// The machine: one for the whole fleet.
     Machine {
         /// Makes the collector.
@@ -219,7 +222,7 @@ const PATIENT: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Every collector, in the order in which it is run, shown and documented.
-pub const COLLECTORS: [Entry; 15] = [
+pub const COLLECTORS: [Entry; 16] = [
     Entry {
         name: "gateway",
         reads: "the gateway process, its heartbeat and its platforms",
@@ -349,6 +352,13 @@ pub const COLLECTORS: [Entry; 15] = [
             build: |instance, _| Box::new(logs::LogsCollector::new(instance)),
             unknown: |reason| Part::Logs(Reading::Unknown(reason)),
         },
+    },
+    Entry {
+        name: snapshot::CollectorRun::REPORT,
+        reads: "the report of an instance that is told of by one, in place of all the collectors above",
+        timeout: PROMPT,
+        time_to_live: None,
+        scope: Scope::Report,
     },
     Entry {
         name: "host",

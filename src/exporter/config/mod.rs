@@ -18,14 +18,17 @@ use super::collect::COLLECTORS;
 
 use super::findings::Code;
 use super::instance::Instance;
+use super::reported::Reported;
 use super::snapshot::Thresholds;
 pub use crate::config_file::ConfigError;
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The instances to look at, with distinct names and homes.
+    /// The instances to look at, with distinct homes, and names that no other has, reported ones included.
     pub instances: Vec<Instance>,
+    /// The instances that are told of by reports, with distinct names and reports.
+    pub reported: Vec<Reported>,
     /// How each collector is run, by its name; every collector of the table is in it.
     pub collectors: HashMap<&'static str, CollectorSettings>,
     /// What there is to know of the machine.
@@ -71,7 +74,13 @@ impl Config {
 
     /// The configuration for instances that were discovered: everything else is at its default.
     pub fn discovered(instances: Vec<Instance>) -> Config {
-        Config { instances, collectors: default_collectors(), machine: MachineSettings::default(), ssh_host: None }
+        Config {
+            instances,
+            reported: Vec::new(),
+            collectors: default_collectors(),
+            machine: MachineSettings::default(),
+            ssh_host: None,
+        }
     }
 
     /// Turns collectors on or off, as flags on the command line do, which win over the file.

@@ -44,7 +44,10 @@ pub(super) struct RawTailscale {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawInstance {
     pub(super) name: Spanned<String>,
-    pub(super) home: Spanned<String>,
+    #[serde(default)]
+    pub(super) home: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) report: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) user: Option<Spanned<String>>,
     #[serde(default)]
@@ -62,9 +65,9 @@ pub(super) struct RawInstance {
     #[serde(default)]
     pub(super) s6_scan_directory: Option<Spanned<String>>,
     #[serde(default)]
-    pub(super) endpoints: Vec<RawEndpoint>,
+    pub(super) endpoints: Option<Vec<RawEndpoint>>,
     #[serde(default)]
-    pub(super) backups: Vec<RawBackup>,
+    pub(super) backups: Option<Vec<RawBackup>>,
     #[serde(default)]
     pub(super) restore_drills: Option<RawArtifacts>,
     #[serde(default)]
@@ -127,6 +130,24 @@ impl<'de> Deserialize<'de> for RawStatus {
         let status = typed.parse().ok().filter(|status| (100..=599).contains(status));
         let wrong = || serde::de::Error::custom(format!("{typed:?} is not a status of HTTP, which are 100 to 599"));
         status.map(RawStatus).ok_or_else(wrong)
+    }
+}
+
+impl RawInstance {
+    /// The first key that is only for an instance whose home is looked at.
+    pub(super) fn key_of_home(&self) -> Option<&'static str> {
+        let keys = [
+            ("env_keys", self.env_keys.is_some()),
+            ("expected_tokens", self.expected_tokens.is_some()),
+            ("cron_job_label", self.cron_job_label.is_some()),
+            ("units", self.units.is_some()),
+            ("s6_scan_directory", self.s6_scan_directory.is_some()),
+            ("endpoints", self.endpoints.is_some()),
+            ("backups", self.backups.is_some()),
+            ("restore_drills", self.restore_drills.is_some()),
+            ("emergency_bundles", self.emergency_bundles.is_some()),
+        ];
+        keys.into_iter().find(|(_, is_there)| *is_there).map(|(key, _)| key)
     }
 }
 

@@ -19,14 +19,20 @@ pub static KEYS: &[Key] = &[
     Key {
         path: "instances[].home",
         takes: "path",
-        default: "required",
+        default: "required, or `report`",
         does: "The Hermes home, as an absolute path; a profile is the home `<root>/profiles/<name>`",
+    },
+    Key {
+        path: "instances[].report",
+        takes: "path",
+        default: "none",
+        does: "Instead of `home`: the report that the installation's own exporter writes, as an absolute path; nothing of its home is touched. Beside it there may be `user`, `thresholds` and `ignored_findings`",
     },
     Key {
         path: "instances[].user",
         takes: "text",
         default: "owner of the home",
-        does: "The user it belongs to, by name or number. Where that is not the exporter's own, its home is read and its manager asked as that user, which takes `CAP_SETUID` and `CAP_SETGID`; without them it is tried with the exporter's own rights",
+        does: "The user it belongs to, by name or number. Where that is not the exporter's own, its home is read and its manager asked as that user, which takes `CAP_SETUID` and `CAP_SETGID`; without them it is tried with the exporter's own rights. With `report`: whose file that has to be, or root's; without it whoever owns the file is taken for the instance's user",
     },
     Key {
         path: "instances[].units",

@@ -11,6 +11,7 @@ use super::{CollectorSettings, Config, MachineSettings, default_collectors};
 use crate::config_file::{Check, ConfigError, LONGEST_NAME};
 use crate::exporter::collect::{COLLECTORS, entry};
 use crate::exporter::instance::{Instance, S6_SCAN_DIRECTORY, UnitName, UnitSpec, generated_units};
+use crate::exporter::reported::Reported;
 use crate::exporter::snapshot::units::ManagerKind;
 use crate::exporter::snapshot::{OTHER, Thresholds};
 use crate::system::host_names::is_ssh_host;
@@ -19,6 +20,9 @@ use crate::system::systemd;
 
 /// The shortest time after which a collector is given up on.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// A report, as an example.
+const REPORT: &str = "/var/lib/hermes-exporter/reports/bheem.json";
 
 pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigError> {
     let check = Check::of(path);
@@ -29,38 +33,52 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
     let collectors = check.collectors(&raw.collectors.0)?;
     let endpoints_limit = collectors.get("endpoints").map_or(Duration::ZERO, |settings| settings.timeout);
     let mut instances: Vec<Instance> = Vec::with_capacity(raw.instances.len());
+    let mut reported: Vec<Reported> = Vec::new();
     let mut lines: HashMap<String, u64> = HashMap::new();
     let is_s6 = is_supervised_by_s6();
     for typed in &raw.instances {
+        let name = check.name(&typed.name, "an instance")?;
+        let user = typed.user.as_ref().map(|user| check.user(user)).transpose()?;
+        let thresholds = check.thresholds(&typed.thresholds, thresholds)?;
+        let ignored_findings = match &typed.ignored_findings {
+            Some(ignored) => check.ignored_findings(ignored)?,
+            None => ignored_findings.clone(),
+        };
+        check.is_new_name(&name, typed, &lines)?;
+        lines.insert(name.clone(), typed.name.referenced.line());
+        let home = match check.reached_by(typed)? {
+            ReachedBy::Home(home) => home,
+            ReachedBy::Report(typed) => {
+                let report = check.report(typed, &reported)?;
+                reported.push(Reported { name, report, user, thresholds, ignored_findings, after: instances.len() });
+                continue;
+            }
+        };
         let instance = Instance {
-            name: check.name(&typed.name, "an instance")?,
-            home: check.home(&typed.home)?,
-            user: typed.user.as_ref().map(|user| check.user(user)).transpose()?,
+            name,
+            home: check.home(home)?,
+            user,
             env_keys: check.env_keys(typed.env_keys.as_deref())?.or_else(|| env_keys.clone()),
             expected_tokens: check
                 .expected_tokens(typed.expected_tokens.as_deref())?
                 .or_else(|| expected_tokens.clone()),
             cron_job_label: typed.cron_job_label.unwrap_or(raw.cron_job_label),
-            thresholds: check.thresholds(&typed.thresholds, thresholds)?,
-            ignored_findings: match &typed.ignored_findings {
-                Some(ignored) => check.ignored_findings(ignored)?,
-                None => ignored_findings.clone(),
-            },
+            thresholds,
+            ignored_findings,
             units: match &typed.units {
                 Some(units) => check.units(units)?,
-                None => generated_units(&check.home(&typed.home)?, is_s6),
+                None => generated_units(&check.home(home)?, is_s6),
             },
             s6_scan_directory: match &typed.s6_scan_directory {
                 Some(path) => check.absolute_path(path, "s6_scan_directory", S6_SCAN_DIRECTORY)?,
                 None => S6_SCAN_DIRECTORY.into(),
             },
-            endpoints: check.endpoints(&typed.endpoints, endpoints_limit)?,
-            backups: check.backups(&typed.backups)?,
+            endpoints: check.endpoints(typed.endpoints.as_deref().unwrap_or_default(), endpoints_limit)?,
+            backups: check.backups(typed.backups.as_deref().unwrap_or_default())?,
             restore_drills: check.artifacts(typed.restore_drills.as_ref(), "/var/lib/hermes-restore/drill-*.json")?,
             emergency_bundles: check.artifacts(typed.emergency_bundles.as_ref(), "/var/backups/hermes/*.tar.gpg")?,
         };
-        check.is_unlike(&instance, &instances, typed, &lines)?;
-        lines.insert(instance.name.clone(), typed.name.referenced.line());
+        check.is_new_home(&instance.home, home, &instances)?;
         instances.push(instance);
     }
     let socket = raw.tailscale.socket.as_ref();
@@ -72,7 +90,13 @@ pub(super) fn validate(path: &Path, raw: RawConfig) -> Result<Config, ConfigErro
             .transpose()?,
     };
     let ssh_host = raw.ssh_host.as_ref().map(|host| check.ssh_host(host)).transpose()?;
-    Ok(Config { instances, collectors, machine, ssh_host })
+    Ok(Config { instances, reported, collectors, machine, ssh_host })
+}
+
+/// How an instance is reached, as typed.
+enum ReachedBy<'t> {
+    Home(&'t Spanned<String>),
+    Report(&'t Spanned<String>),
 }
 
 impl Check<'_> {
@@ -138,21 +162,58 @@ impl Check<'_> {
         Ok(Some(valid))
     }
 
-    fn is_unlike(
-        &self,
-        instance: &Instance,
-        others: &[Instance],
-        typed: &RawInstance,
-        lines: &HashMap<String, u64>,
-    ) -> Result<(), ConfigError> {
-        if let Some(line) = lines.get(&instance.name) {
-            let problem =
-                format!("there is already an instance called {:?} in line {line}; names are unique", instance.name);
+    /// How an instance is reached: there is one way, and what only goes with the other is not there.
+    fn reached_by<'t>(&self, typed: &'t RawInstance) -> Result<ReachedBy<'t>, ConfigError> {
+        let name = &typed.name;
+        match (&typed.home, &typed.report) {
+            (Some(home), None) => Ok(ReachedBy::Home(home)),
+            (None, Some(report)) => match typed.key_of_home() {
+                None => Ok(ReachedBy::Report(report)),
+                Some(key) => {
+                    let problem = format!(
+                        "{key} is not for an instance with a report: write it where the report is made; beside a report there may be user, thresholds and ignored_findings"
+                    );
+                    Err(self.invalid(&report.referenced, "report", problem))
+                }
+            },
+            (Some(_), Some(report)) => {
+                let problem = format!(
+                    "{:?} has a home and a report; write home where this exporter is to look itself, report where it is to read what another has seen",
+                    name.value
+                );
+                Err(self.invalid(&report.referenced, "report", problem))
+            }
+            (None, None) => {
+                let problem = format!(
+                    "{:?} has neither a home nor a report; write its Hermes home, as in home: /root/.hermes, or the report that its own exporter writes, as in report: {REPORT}",
+                    name.value
+                );
+                Err(self.invalid(&name.referenced, "name", problem))
+            }
+        }
+    }
+
+    fn report(&self, typed: &Spanned<String>, others: &[Reported]) -> Result<PathBuf, ConfigError> {
+        let report = self.absolute_path(typed, "report", REPORT)?;
+        if let Some(other) = others.iter().find(|other| other.report == report) {
+            let problem = format!("{report:?} is already the report of {:?}", other.name);
+            return Err(self.invalid(&typed.referenced, "report", problem));
+        }
+        Ok(report)
+    }
+
+    fn is_new_name(&self, name: &str, typed: &RawInstance, lines: &HashMap<String, u64>) -> Result<(), ConfigError> {
+        if let Some(line) = lines.get(name) {
+            let problem = format!("there is already an instance called {name:?} in line {line}; names are unique");
             return Err(self.invalid(&typed.name.referenced, "name", problem));
         }
-        if let Some(other) = others.iter().find(|other| other.home == instance.home) {
-            let problem = format!("{:?} is already the home of {:?}", instance.home, other.name);
-            return Err(self.invalid(&typed.home.referenced, "home", problem));
+        Ok(())
+    }
+
+    fn is_new_home(&self, home: &Path, typed: &Spanned<String>, others: &[Instance]) -> Result<(), ConfigError> {
+        if let Some(other) = others.iter().find(|other| other.home == home) {
+            let problem = format!("{home:?} is already the home of {:?}", other.name);
+            return Err(self.invalid(&typed.referenced, "home", problem));
         }
         Ok(())
     }

@@ -60,6 +60,8 @@ pub trait Sink {
     fn sample(&mut self, labels: &[&str], value: Number);
     /// One histogram.
     fn histogram(&mut self, turns: &TurnDurations);
+    /// The moment that ages are counted from.
+    fn now(&self) -> Timestamp;
 }
 
 /// What the exporter knows of itself.

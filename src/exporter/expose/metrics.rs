@@ -19,6 +19,7 @@ use super::findings;
 use crate::exporter::findings::FleetFindings;
 use crate::exporter::snapshot::Fleet;
 use crate::exporter::snapshot::activity::{TURN_BUCKETS, TurnDurations};
+use crate::system::time::Timestamp;
 use crate::web::metrics_text::{self, Format};
 
 /// Of what everything was looked at, so that it can be said what is wrong with it. Where a part was asked for, a part of
@@ -122,8 +123,9 @@ impl JudgedExposition {
 
 impl Collector for JudgedExposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let now = self.exposition.fleet.taken_at;
         for family in families::all() {
-            let mut probe = Probe { has_sample: false };
+            let mut probe = Probe { has_sample: false, now };
             self.visit(family, &mut probe);
             if !probe.has_sample {
                 continue;
@@ -138,7 +140,7 @@ impl Collector for JudgedExposition {
             let as_unit = unit.map(|unit| Unit::Other(unit.to_owned()));
             let name = name_without_suffixes(family, unit);
             let metric = encoder.encode_descriptor(name, family.help, as_unit.as_ref(), metric_type)?;
-            let mut encode = Encode { metric, family, instance: None, outcome: Ok(()) };
+            let mut encode = Encode { metric, family, instance: None, now, outcome: Ok(()) };
             self.visit(family, &mut encode);
             encode.outcome?;
         }
@@ -168,6 +170,7 @@ trait InstanceSink<'s>: Sink {
 /// Finds out whether a family has a sample at all: OpenMetrics wants no family without one.
 struct Probe {
     has_sample: bool,
+    now: Timestamp,
 }
 
 impl Sink for Probe {
@@ -177,6 +180,10 @@ impl Sink for Probe {
 
     fn histogram(&mut self, _: &TurnDurations) {
         self.has_sample = true;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
     }
 }
 
@@ -192,6 +199,7 @@ struct Encode<'a, 's> {
     metric: MetricEncoder<'a>,
     family: &'a Family,
     instance: Option<&'s str>,
+    now: Timestamp,
     outcome: fmt::Result,
 }
 
@@ -237,6 +245,10 @@ impl Sink for Encode<'_, '_> {
         self.encode(&[], |metric| {
             metric.encode_histogram::<NoLabelSet>(turns.sum_seconds, turns.count(), &buckets, None)
         });
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::wording::duration;
 use super::{Code, Finding, Severity};
-use crate::exporter::snapshot::{CollectorRun, Label, Snapshot, Source, Threshold, Thresholds};
+use crate::exporter::snapshot::{CollectorRun, Label, Reason, Snapshot, Source, Threshold, Thresholds};
 use crate::system::time::Timestamp;
 
 /// A report that is older than it may be.
 pub(super) fn stale_report(snapshot: &Snapshot, now: Timestamp) -> Option<Finding> {
     let limit = snapshot.thresholds.get(Threshold::ReportAge)?;
-    let age = now.seconds_since(snapshot.taken_at);
+    let age = now.seconds_since(snapshot.told_at()?);
     let sentence = format!(
         "The report of this instance is {} old; its limit is {}, and what it says is what once was",
         duration(age),
@@ -37,7 +37,27 @@ pub(super) fn unknown_for_long(runs: &[CollectorRun], thresholds: &Thresholds, n
         finding(run, CollectorRun::HOME, format!("The home could not be looked at ({reason})"))
     });
     let of_run = |run: &CollectorRun| {
-        finding(run, &run.collector, format!("The collector \"{}\" could not tell everything", run.collector))
+        let what = if run.collector == CollectorRun::REPORT {
+            without_report(run)
+        } else {
+            format!("The collector \"{}\" could not tell everything", run.collector)
+        };
+        finding(run, &run.collector, what)
     };
     of_home.into_iter().chain(others.into_iter().map(of_run)).collect()
+}
+
+/// What is the matter with a report that says nothing of its instance.
+fn without_report(run: &CollectorRun) -> String {
+    let Some(problem) = run.problems.first() else {
+        return "The report of this instance could not be read".to_owned();
+    };
+    let how = match problem.reason {
+        Reason::NotFound => "is not there",
+        Reason::Parse => "is broken",
+        Reason::Permission => "may not be read, or is a file of somebody else",
+        Reason::Unsupported => "is none that is read: too large, no regular file, or of another instance",
+        _ => "could not be read",
+    };
+    format!("The report of this instance {how} ({})", problem.reason.as_str())
 }

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::severity::Severity;
 pub use code::Code;
 
-use super::snapshot::{CollectorRun, Fleet, Label, Reason, Snapshot, Source};
+use super::snapshot::{CollectorRun, Fleet, Label, Reason, Snapshot};
 use crate::system::time::Timestamp;
 
 /// Something that is wrong.
@@ -204,15 +204,12 @@ const RULES: [Rules; 9] = [
 
 /// What is wrong with one instance at `now`.
 pub fn of_instance(snapshot: &Snapshot, now: Timestamp) -> Findings {
-    // A report tells how things were when it was written: what has grown old since then is the report.
-    let told_at = match snapshot.identity.source {
-        Source::Local => now,
-        Source::Report => snapshot.taken_at,
-    };
-    let mut found: Vec<Finding> = RULES.iter().flat_map(|rules| rules(snapshot, told_at)).collect();
+    let mut found: Vec<Finding> = RULES.iter().flat_map(|rules| rules(snapshot, now)).collect();
     found.extend(looking::stale_report(snapshot, now));
+    // Up to when a report was written it is known that its collectors failed.
+    let told_at = snapshot.told_at().unwrap_or(now);
     found.extend(looking::unknown_for_long(&snapshot.collectors, &snapshot.thresholds, told_at));
-    Findings::of(found, told_at, &snapshot.ignored_findings, &snapshot.collectors)
+    Findings::of(found, now, &snapshot.ignored_findings, &snapshot.collectors)
 }
 
 /// What is wrong with the machine that the exporter runs on.

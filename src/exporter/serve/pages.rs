@@ -34,6 +34,7 @@ pub(super) async fn status(State(service): State<Service>, RawQuery(query): RawQ
     let links = Links {
         telemetry_path: service.telemetry_path.to_string(),
         ssh_host,
+        // What its report tells of is not reached from here.
         instances: in_force.crew.instances().map(|instance| (instance.name.clone(), links_of(instance))).collect(),
     };
     let service_facts = service.reloader.facts();
@@ -50,7 +51,7 @@ pub(super) async fn status(State(service): State<Service>, RawQuery(query): RawQ
         };
         page.render()
     };
-    let rendered = if in_force.crew.instances().count() <= ENCODED_AT_ONCE {
+    let rendered = if in_force.crew.instance_names().count() <= ENCODED_AT_ONCE {
         Ok(render())
     } else {
         tokio::task::spawn_blocking(render).await

@@ -37,7 +37,7 @@ impl TurnDurations {
 
     /// Turns so far.
     pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+        self.buckets.iter().fold(0, |total, count| total.saturating_add(*count))
     }
 }
 

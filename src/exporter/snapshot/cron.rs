@@ -73,6 +73,7 @@ pub enum JobState {
     /// Hermes could not tell when to run it again.
     Error,
     /// A state that this version does not know.
+    #[serde(other)]
     Other,
 }
 

@@ -133,6 +133,7 @@ pub enum GatewayState {
     /// The process is there, and its event loop does not run.
     Frozen,
     /// A state that this version does not know.
+    #[serde(other)]
     Other,
 }
 
@@ -234,6 +235,7 @@ pub enum PlatformState {
     /// Failed for good.
     Fatal,
     /// A state that this version does not know.
+    #[serde(other)]
     Other,
 }
 

@@ -106,7 +106,7 @@ impl Tally {
 
     /// The sum of all counts.
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().fold(0, |total, count| total.saturating_add(*count))
     }
 }
 

@@ -32,7 +32,8 @@ pub mod units;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use label::{Label, MOST_ENTRIES, OTHER, Tally, cap};
 pub use thresholds::{Threshold, Thresholds};
@@ -85,7 +86,7 @@ impl Reason {
 }
 
 /// What is known of one thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading<T> {
     /// It was read, and this is its value.
@@ -134,6 +135,28 @@ impl<T> Reading<T> {
     }
 }
 
+/// Never fails: what another version has written in a way that is not understood here, or has not written at all, is
+/// unknown and unsupported, and what stands around it is read all the same.
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Reading<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Of a field that is not there, serde makes an option that is none.
+        let told = Option::<serde_json::Value>::deserialize(deserializer)?;
+        let unsupported = Reading::Unknown(Reason::Unsupported);
+        Ok(match told {
+            Some(serde_json::Value::String(word)) if word == "absent" => Reading::Absent,
+            Some(serde_json::Value::Object(mut fields)) => {
+                if let Some(value) = fields.remove("known") {
+                    serde_json::from_value(value).map_or(unsupported, Reading::Known)
+                } else {
+                    let reason = fields.remove("unknown").map(serde_json::from_value);
+                    Reading::Unknown(reason.and_then(Result::ok).unwrap_or(Reason::Unsupported))
+                }
+            }
+            _ => unsupported,
+        })
+    }
+}
+
 impl<T> From<Option<T>> for Reading<T> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Reading::Absent, Reading::Known)
@@ -166,6 +189,9 @@ pub struct CollectorRun {
 }
 
 impl CollectorRun {
+    /// The collector that reads the report of an instance, where nothing else is looked at of it.
+    pub const REPORT: &str = "report";
+
     /// What collectors note as what they could not look at, where it is the home itself: none of them tells anything then.
     pub const HOME: &str = "home";
 
@@ -317,6 +343,24 @@ impl Snapshot {
             logs: Reading::Absent,
         }
     }
+
+    /// When what it says was seen; `None` of an instance whose report could not be read, which says nothing.
+    pub fn told_at(&self) -> Option<Timestamp> {
+        let is_told = match self.identity.source {
+            Source::Local => true,
+            Source::Report => self.report_run().is_some_and(|run| {
+                // An old report is one, and says how old it is.
+                run.problems.iter().all(|problem| problem.reason == Reason::Stale)
+            }),
+        };
+        is_told.then_some(self.taken_at)
+    }
+
+    /// How reading its report went, where it is told of by one.
+    pub fn report_run(&self) -> Option<&CollectorRun> {
+        let runs = (self.identity.source == Source::Report).then_some(&self.collectors)?;
+        runs.iter().find(|run| run.collector == CollectorRun::REPORT)
+    }
 }
 
 impl Fleet {
@@ -347,6 +391,31 @@ mod tests {
         for reading in [Reading::Known(7), Reading::Absent, Reading::Unknown(Reason::Timeout)] {
             assert_eq!(serde_json::from_str::<Reading<u64>>(&json(reading)).unwrap(), reading);
         }
+    }
+
+    #[test]
+    fn of_another_version_only_what_is_not_understood_is_unknown() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Part {
+            same: Reading<u64>,
+            changed: Reading<u64>,
+            missing: Reading<u64>,
+            reshaped: Reading<u64>,
+            reason: Reading<u64>,
+            more: Reading<u64>,
+        }
+        let json = r#"{"same": {"known": 1}, "changed": {"known": "one"}, "reshaped": [1], "new": {"known": 1},
+                       "reason": {"unknown": "eclipse"}, "more": {"known": 2, "since": 3}}"#;
+        let unsupported = Reading::Unknown(Reason::Unsupported);
+        let expected = Part {
+            same: Reading::Known(1),
+            changed: unsupported,
+            missing: unsupported,
+            reshaped: unsupported,
+            reason: unsupported,
+            more: Reading::Known(2),
+        };
+        assert_eq!(serde_json::from_str::<Part>(json).unwrap(), expected);
     }
 
     #[test]

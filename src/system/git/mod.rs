@@ -322,7 +322,7 @@ fn check_file(path: &Path) -> Result<(), FileError> {
     match metadata(path)? {
         Some(metadata) if !metadata.is_file() => Err(FileError::NotRegular { path: path.to_owned() }),
         Some(metadata) if metadata.len() > SIZE_LIMIT => {
-            Err(FileError::TooLarge { path: path.to_owned(), size: metadata.len() })
+            Err(FileError::TooLarge { path: path.to_owned(), size: metadata.len(), most: SIZE_LIMIT })
         }
         _ => Ok(()),
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::desk::{self, Reply};
 use super::machine::Cell;
 use super::track_record::TrackRecord;
 use super::{Crew, Selection, Slot, Station, Work};
@@ -49,12 +50,14 @@ pub(super) struct Collection {
     shares: Vec<Share>,
     /// What each runner is at.
     seats: Vec<Mutex<Option<AtWork>>>,
+    /// What comes of the reports.
+    replies: Vec<Reply>,
     machine: Vec<Cell>,
     /// By what the machine is judged, and what is not to be found of it.
     thresholds: Thresholds,
     ignored_findings: Vec<Label>,
-    /// Parts that are not over: what is read of the instances, what others are asked of them, and each collector of
-    /// the machine.
+    /// Parts that are not over: what is read of the instances, what others are asked of them, each report, and each
+    /// collector of the machine.
     left: AtomicUsize,
     over: Notify,
     whole: OnceLock<Arc<Fleet>>,
@@ -63,7 +66,7 @@ pub(super) struct Collection {
 impl Collection {
     /// Begins a look of `crew`.
     pub(super) fn start(crew: &Crew, now: Timestamp, selection: &Selection) -> Arc<Collection> {
-        let run = |station: &Arc<Station>| {
+        let run = |(place, station): (usize, &Arc<Station>)| {
             let selected: Vec<usize> =
                 (0..station.slots.len()).filter(|slot| selection.has_collector(station.slots[*slot].name)).collect();
             let (mut read, mut asked) = (Vec::new(), Vec::new());
@@ -75,6 +78,7 @@ impl Collection {
             }
             Run {
                 now,
+                place,
                 station: Arc::clone(station),
                 cells: selected.iter().map(|_| OnceLock::new()).collect(),
                 selected,
@@ -83,10 +87,12 @@ impl Collection {
                 claimed: AtomicUsize::new(0),
             }
         };
-        let stations = crew.stations.iter().filter(|station| selection.has_instance(&station.instance.name));
+        let stations = crew.stations.iter().enumerate();
+        let stations = stations.filter(|(_, station)| selection.has_instance(&station.instance.name));
         // Who asks for the host alone asks for no instance.
         let is_asked = |run: &Run| selection.collectors.is_empty() || !run.cells.is_empty();
         let runs: Vec<_> = stations.map(run).filter(is_asked).collect();
+        let replies: Vec<_> = crew.desks.iter().filter_map(|desk| desk.reply(now, selection)).collect();
         let machine = crew.machine.cells(now, selection);
         let shares = shares(&runs);
         let seats = shares.len().min(crew.most_runners);
@@ -102,9 +108,10 @@ impl Collection {
             sockets: Sockets::default(),
             managers: Arc::clone(&crew.managers),
             seats: (0..seats).map(|_| Mutex::new(None)).collect(),
-            left: AtomicUsize::new(parts.into_iter().filter(|part| *part).count() + machine.len()),
+            left: AtomicUsize::new(parts.into_iter().filter(|part| *part).count() + replies.len() + machine.len()),
             runs,
             shares,
+            replies,
             machine,
             thresholds: crew.machine.settings().thresholds,
             ignored_findings: crew.machine.settings().ignored_findings.iter().map(|code| code.label()).collect(),
@@ -116,6 +123,13 @@ impl Collection {
         }
         if is_anyone_asked {
             tokio::spawn(Arc::clone(&collection).ask_others());
+        }
+        for reply in 0..collection.replies.len() {
+            let collection = Arc::clone(&collection);
+            tokio::spawn(async move {
+                collection.replies[reply].fill().await;
+                collection.one_less();
+            });
         }
         for cell in 0..collection.machine.len() {
             let collection = Arc::clone(&collection);
@@ -166,7 +180,9 @@ impl Collection {
 
     fn assemble(&self, selection: &Selection) -> Arc<Fleet> {
         let asked = self.runs.iter().filter(|run| selection.has_instance(&run.station.instance.name));
-        let instances = asked.filter_map(|run| run.snapshot(self.now, selection)).collect();
+        let looked_at = asked.filter_map(|run| Some((run.place, run.snapshot(self.now, selection)?)));
+        let told_of = self.replies.iter().filter_map(|reply| Some((reply.after(), reply.snapshot(selection)?)));
+        let instances = desk::in_order(looked_at, told_of);
         let mut fleet = Fleet {
             instances,
             thresholds: self.thresholds,
@@ -492,6 +508,8 @@ fn shares(runs: &[Run]) -> Vec<Share> {
 struct Run {
     /// The moment of the look.
     now: Timestamp,
+    /// The place of its instance among those that are looked at here.
+    place: usize,
     station: Arc<Station>,
     /// The slots that are asked, and for each the cell that its answer goes to.
     selected: Vec<usize>,

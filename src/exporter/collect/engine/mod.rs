@@ -13,10 +13,13 @@
 //! An installation that belongs to another user is read on [threads with that user's identity](crate::system::owner), where this
 //! program may take it.
 //!
+//! An installation that is told of by a report has a [`desk`], where that is read.
+//!
 //! A [`Crew`] is the collectors of one configuration. A look of a crew is a [`collection`]; any number of scrapes may
 //! wait for the same one, each under a deadline of its own.
 
 mod collection;
+mod desk;
 mod machine;
 mod owners;
 mod track_record;
@@ -26,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use collection::Collection;
+use desk::Desk;
 use machine::Machine;
 use owners::{Owners, Reader};
 use track_record::TrackRecord;
@@ -86,6 +90,10 @@ impl Selection {
 #[derive(Debug)]
 pub struct Crew {
     stations: Vec<Arc<Station>>,
+    /// Those of instances that are told of by reports.
+    desks: Vec<Arc<Desk>>,
+    /// The names of all instances, in the order of the configuration.
+    names: Vec<String>,
     machine: Machine,
     owners: Arc<Owners>,
     managers: Arc<Managers>,
@@ -164,7 +172,7 @@ impl Station {
                     }
                     (unknown, Work::Asks(tokio::sync::Mutex::new(collector)))
                 }
-                Scope::Machine { .. } => return None,
+                Scope::Report | Scope::Machine { .. } => return None,
             };
             Some(Arc::new(Slot { name: entry.name, settings, unknown, work, track_record: TrackRecord::default() }))
         };
@@ -257,8 +265,19 @@ impl Crew {
             Arc::new(Station::new(instance, &config.collectors, reader, &background, kept.map(Arc::as_ref)))
         };
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let desk = |reported| {
+            let kept = former.and_then(|former| former.desks.iter().find(|desk| desk.is_of(reported)));
+            Arc::new(Desk::new(reported, &config.collectors, kept.map(Arc::as_ref)))
+        };
+        let stations: Vec<_> = config.instances.iter().map(station).collect();
+        let desks: Vec<_> = config.reported.iter().map(desk).collect();
         Crew {
-            stations: config.instances.iter().map(station).collect(),
+            names: desk::in_order(
+                stations.iter().map(|station| station.instance.name.clone()).enumerate(),
+                desks.iter().map(|desk| (desk.after(), desk.name().to_owned())),
+            ),
+            stations,
+            desks,
             owners,
             managers,
             machine: Machine::new(config, former.map(|former| &former.machine)),
@@ -280,14 +299,14 @@ impl Crew {
         owners::report_privileges(self.stations.iter().map(|station| &station.instance));
     }
 
-    /// Its instances, in the order of the configuration.
+    /// The instances that it looks at itself, in the order of the configuration.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.stations.iter().map(|station| &station.instance)
     }
 
-    /// The names of its instances.
+    /// The names of all its instances, those that are told of by reports among them, in the order of the configuration.
     pub fn instance_names(&self) -> impl Iterator<Item = &str> {
-        self.stations.iter().map(|station| station.instance.name.as_str())
+        self.names.iter().map(String::as_str)
     }
 
     /// What the selected collectors see, at the latest at `deadline`: what is not there by then is unknown.

@@ -28,8 +28,9 @@ pub(super) static FAMILIES: &[Family] = &[
         "How long ago the newest commit was made that has reached the remote, or without a remote the newest commit; where nothing has reached the remote, how long the oldest commit has waited",
     )
     .instance(|snapshot, sink| {
+        let now = sink.now();
         of_repositories(snapshot, |repo, repository| {
-            let age = repository.backed_up_until().map(|until| until.age_at(snapshot.taken_at).as_secs_f64());
+            let age = repository.backed_up_until().map(|until| until.age_at(now).as_secs_f64());
             put(sink, &[repo], &age);
         });
     }),

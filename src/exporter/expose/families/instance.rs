@@ -25,8 +25,16 @@ pub(super) static FAMILIES: &[Family] = &[
         ];
         sink.sample(&labels, Number::Whole(1));
     }),
-    gauge("hermes_snapshot_timestamp_seconds", &[], "When the instance was looked at")
-        .instance(|snapshot, sink| sink.sample(&[], snapshot.taken_at.into())),
+    gauge(
+        "hermes_snapshot_timestamp_seconds",
+        &[],
+        "When the instance was looked at, for one that is told of by a report when that was written; none while the report can not be read",
+    )
+    .instance(|snapshot, sink| {
+        if let Some(told_at) = snapshot.told_at() {
+            sink.sample(&[], told_at.into());
+        }
+    }),
     gauge(
         "hermes_collector_success",
         &["collector"],

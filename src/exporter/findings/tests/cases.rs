@@ -1,7 +1,7 @@
 //! Each finding in fleets that have it, in such that have not, and where it can not be told.
 
 use super::seen::*;
-use crate::exporter::findings::{Code, Severity, Source};
+use crate::exporter::findings::{Code, Severity};
 use crate::exporter::snapshot::backups::{Payload, RemoteBranch, Repository, RepositoryState};
 use crate::exporter::snapshot::credentials::Token;
 use crate::exporter::snapshot::cron::JobState;
@@ -11,7 +11,7 @@ use crate::exporter::snapshot::gateway::{Gateway, GatewayState, PlatformState};
 use crate::exporter::snapshot::inventory::MemoryFile;
 use crate::exporter::snapshot::tailscale::TailscaleState;
 use crate::exporter::snapshot::units::{Unit, UnitState};
-use crate::exporter::snapshot::{Fleet, Reading};
+use crate::exporter::snapshot::{Fleet, Reading, Source};
 use Reading::{Absent, Known};
 use Severity::{Critical, Info, Warning};
 

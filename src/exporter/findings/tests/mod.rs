@@ -13,7 +13,7 @@ use super::*;
 use crate::exporter::snapshot::endpoints::{Endpoint, EndpointKind, Endpoints, Failure, Probe, Verdict};
 use crate::exporter::snapshot::gateway::{Gateway, GatewayState, Platform, PlatformState};
 use crate::exporter::snapshot::units::{Unit, UnitState, Units};
-use crate::exporter::snapshot::{Reading, Threshold};
+use crate::exporter::snapshot::{Reading, Source, Threshold};
 use Reading::{Absent, Known};
 use Severity::{Critical, Warning};
 use cases::case;
@@ -187,11 +187,34 @@ fn the_unit_that_hermes_would_have_made_need_not_run_the_gateway() {
 }
 
 #[test]
-fn a_report_is_judged_as_of_when_it_was_written() {
-    let mut old = ticked(2.0 * HOUR);
-    let snapshot = Arc::make_mut(&mut old.instances[0]);
-    (snapshot.taken_at, snapshot.identity.source) = (ago(2.0 * HOUR), Source::Report);
-    let codes: Vec<_> = all(&old).into_iter().map(|finding| finding.code).collect();
+fn what_a_report_says_is_judged_as_of_now() {
+    let mut report = aged(25.9 * HOUR);
+    let run = reported(MINUTE, Source::Report).instances[0].collectors.clone();
+    let snapshot = Arc::make_mut(&mut report.instances[0]);
+    (snapshot.taken_at, snapshot.identity.source, snapshot.collectors) = (ago(0.2 * HOUR), Source::Report, run);
+    assert_eq!(all(&report), []);
+    report.taken_at = ago(-0.2 * HOUR);
+    assert_eq!(all(&report).into_iter().map(|finding| finding.code).next(), Some(Code::BackupStale));
+}
+
+#[test]
+fn a_report_that_is_missing_broken_or_stale_is_told_apart() {
+    let found = |fleet: &Fleet| -> Vec<_> {
+        all(fleet).into_iter().map(|finding| (finding.code, finding.severity, finding.sentence)).collect()
+    };
+    for (reason, how) in [
+        (Reason::NotFound, "is not there (not_found)"),
+        (Reason::Parse, "is broken (parse)"),
+        (Reason::Permission, "may not be read, or is a file of somebody else (permission)"),
+        (Reason::Unsupported, "is none that is read: too large, no regular file, or of another instance (unsupported)"),
+        (Reason::Timeout, "could not be read (timeout)"),
+    ] {
+        let sentence = format!("The report of this instance {how} for 2 h");
+        assert_eq!(found(&without_report(reason, 2.0 * HOUR)), [(Code::CollectorUnknown, Warning, sentence)]);
+        assert_eq!(found(&without_report(reason, MINUTE)), []);
+    }
+    // That it is stale is said once.
+    let codes: Vec<_> = all(&reported(3.0 * HOUR, Source::Report)).into_iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [Code::ReportStale]);
 }
 

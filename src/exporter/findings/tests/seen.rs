@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::exporter::findings::{CollectorRun, Label, Reason, Snapshot, Source};
+use crate::exporter::findings::{CollectorRun, Label, Reason, Snapshot};
 use crate::exporter::snapshot::backups::{Artifacts, Backups, ForbiddenFiles, Repository, RepositoryState};
 use crate::exporter::snapshot::credentials::{Credentials, Token};
 use crate::exporter::snapshot::cron::{Cron, Job, JobState};
@@ -15,7 +15,7 @@ use crate::exporter::snapshot::home::Home;
 use crate::exporter::snapshot::inventory::{Inventory, MemoryFile, Update};
 use crate::exporter::snapshot::tailscale::{Tailscale, TailscaleState};
 use crate::exporter::snapshot::units::{Timer, Unit, UnitState, Units};
-use crate::exporter::snapshot::{Fleet, Identity, Problem, Reading, Tally};
+use crate::exporter::snapshot::{Fleet, Identity, Problem, Reading, Source, Tally};
 use crate::system::time::Timestamp;
 use Reading::{Absent, Known};
 
@@ -346,7 +346,29 @@ pub(super) fn unknown_tailscale() -> Fleet {
 }
 
 pub(super) fn reported(age: f64, source: Source) -> Fleet {
-    fleet(|snapshot| (snapshot.taken_at, snapshot.identity.source) = (ago(age), source))
+    fleet(|snapshot| {
+        (snapshot.taken_at, snapshot.identity.source) = (ago(age), source);
+        let run = |reason| vec![Problem { reason, subject: "report".to_owned() }];
+        snapshot.collectors = vec![CollectorRun {
+            collector: "report".to_owned(),
+            duration_seconds: 0.001,
+            problems: if age > HOUR { run(Reason::Stale) } else { Vec::new() },
+            failing_since: (age > HOUR).then(|| ago(age)),
+        }];
+    })
+}
+
+/// An instance whose report could not be read for so long.
+pub(super) fn without_report(reason: Reason, since: f64) -> Fleet {
+    fleet(|snapshot| {
+        snapshot.identity.source = Source::Report;
+        snapshot.collectors = vec![CollectorRun {
+            collector: "report".to_owned(),
+            duration_seconds: 0.001,
+            problems: vec![Problem { reason, subject: "report".to_owned() }],
+            failing_since: Some(ago(since)),
+        }];
+    })
 }
 
 pub(super) fn failing(since: Option<f64>) -> Fleet {

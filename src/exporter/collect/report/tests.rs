@@ -1,0 +1,618 @@
+//! Reports of every kind, and what is told of each.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::SystemTime;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::exporter::expose::metrics::Exposition;
+use crate::exporter::expose::page::{StatusPage, commands::Links, filter::Filter};
+use crate::exporter::findings::FleetFindings;
+use crate::exporter::snapshot::gateway::GatewayState;
+use crate::exporter::snapshot::{Fleet, Problem, Thresholds};
+use crate::web::metrics_text::Format;
+
+const NOW: f64 = 1_795_165_255.0;
+
+fn at(ago: f64) -> Timestamp {
+    Timestamp::from_seconds(NOW - ago).unwrap()
+}
+
+fn reported(report: &Path) -> Reported {
+    Reported {
+        name: "bheem".to_owned(),
+        report: report.to_owned(),
+        user: None,
+        thresholds: Thresholds::default(),
+        ignored_findings: Vec::new(),
+        after: 0,
+    }
+}
+
+/// What is told where the file has this content, and its problems.
+fn read(content: &[u8]) -> (Snapshot, Vec<Problem>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bheem.json");
+    std::fs::write(&path, content).unwrap();
+    look(&mut ReportReader::new(&reported(&path)))
+}
+
+fn look(reader: &mut ReportReader) -> (Snapshot, Vec<Problem>) {
+    let mut problems = Problems::default();
+    let snapshot = reader.read(at(0.0), &mut problems);
+    (snapshot, problems.into_sorted())
+}
+
+fn read_json(report: &Value) -> (Snapshot, Vec<Problem>) {
+    read(&serde_json::to_vec(report).unwrap())
+}
+
+fn problem(subject: &str, reason: Reason) -> Vec<Problem> {
+    vec![Problem { reason, subject: subject.to_owned() }]
+}
+
+/// A report of everything that there is, a minute old.
+fn report() -> Value {
+    let moment = |ago: f64| json!({"known": NOW - ago});
+    json!({
+        "format": 1,
+        "identity": {"name": "bheem", "user": "root", "profile": "coder", "source": "local"},
+        "taken_at": NOW - 60.0,
+        "thresholds": {"gateway_heartbeat": 1e9, "report_age": 1e9},
+        "ignored_findings": ["report_stale"],
+        "collectors": [
+            {"collector": "gateway", "duration_seconds": 0.01, "problems": [], "failing_since": null},
+            {"collector": "cron", "duration_seconds": 0.01, "problems": [{"reason": "parse", "subject": "cron/jobs.json"}],
+             "failing_since": NOW - 60.0},
+            {"collector": "sessions", "duration_seconds": 0.01, "problems": []},
+            {"collector": "units", "duration_seconds": 0.01, "problems": []},
+        ],
+        "gateway": {"known": {
+            "up": {"known": true}, "state": {"known": "running"}, "state_since": "absent", "start_time": moment(86_400.0),
+            "heartbeat": moment(65.0), "active_agents": {"known": 2}, "restart_requested": {"known": false},
+            "starts": {"known": 3}, "recent_starts": {"known": 0}, "processes": {"known": 1},
+            "unit_processes": {"known": [{"manager": "user", "unit": "hermes-gateway.service", "processes": 1}]},
+            "process": {"known": {"memory_bytes": 1_000_000, "cpu_seconds": 3.5, "open_fds": {"known": 20}, "threads": 4}},
+            "supervisor": {"known": "systemd"},
+            "platforms": {"known": {"telegram": {"state": "connected", "error_code": null}}},
+            "served_profiles": "absent", "served_by": "absent", "container_boot": "absent",
+        }},
+        "sessions": {"known": {
+            "database_bytes": 4096, "wal_bytes": 0, "schema_version": {"known": 12}, "active": {"known": 1},
+            "messages_ever": {"known": 90}, "messages_stored": {"known": 80}, "last_message": moment(100.0),
+            "counts": {"known": {"current": {"telegram": 4}, "archived": {}, "open": 1, "ended": {"timeout": 3}}},
+            "model_usage": {"known": [{"model": "m", "provider": "p", "task": "", "tokens": {"input": 1, "output": 2,
+                "cache_read": 3, "cache_write": 4, "reasoning": 5}, "api_calls": 6, "cost_usd": 0.5}]},
+        }},
+        "activity": {"known": {"turns": {"buckets": [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], "sum_seconds": 9.5},
+            "tool_calls": {"terminal": 4}}},
+        "cron": {"known": {
+            "jobs": {"known": {"a1": {"state": "scheduled", "overdue": false, "last_run": moment(4_000.0),
+                "last_run_success": {"known": true}, "last_delivery_success": "absent", "next_run": moment(-600.0),
+                "last_duration_seconds": {"known": 2.5}}}},
+            "executions": {"known": {"success": 12}}, "ticker_heartbeat": moment(70.0), "ticker_last_success": moment(70.0),
+        }},
+        "credentials": {"known": {"tokens": {"google": {"is_expected": true, "present": {"known": true},
+            "valid": {"known": true}, "refreshable": {"known": false}, "expiry": moment(-86_400.0), "scopes": {"known": 3}}},
+            "pools": {"known": {"openai": {"active": 2}}}, "env_keys": {"known": {"TELEGRAM_BOT_TOKEN": true}}}},
+        "inventory": {"known": {"version": {"known": "0.19.0"}, "config_version": {"known": 5},
+            "memory": {"MEMORY.md": {"known": {"chars": 10, "limit_chars": 100}}}, "skills": {"known": {"enabled": 3}},
+            "mcp_servers": "absent", "webhooks": "absent", "paired_users": {"known": {"telegram": {"approved": 1}}},
+            "kanban_tasks": {"known": {"default": {"todo": 2}}}, "delivery_obligations": "absent", "delegations": "absent",
+            "dead_targets": "absent", "update": {"known": {"checked": moment(600.0), "available": {"known": false},
+            "behind_commits": {"known": 0}}}}},
+        "home": {"known": {"bytes": {"known": 1000}, "filesystem_available_bytes": {"known": 500},
+            "filesystem_size_bytes": {"known": 1000}}},
+        "units": {"known": [
+            {"unit": "hermes-gateway.service", "role": "gateway", "is_expected": true, "up": {"known": true},
+             "state": {"known": "active"}, "state_since": moment(86_400.0), "enabled": {"known": true},
+             "restarts": {"known": 0}, "failures": {"known": {"exit-code": 1}}, "start_time": moment(86_400.0),
+             "timer": "absent", "managers": {"user": true}},
+            {"unit": "backup.timer", "role": "backup", "is_expected": true, "up": {"known": true},
+             "state": {"known": "active"}, "state_since": moment(86_400.0), "enabled": {"known": true},
+             "restarts": "absent", "failures": "absent", "start_time": "absent",
+             "timer": {"known": {"last_trigger": moment(90_000.0), "next_trigger": moment(30.0)}}, "managers": {"user": true}}]},
+        "endpoints": {"known": {"dashboard": {"kind": "hermes-dashboard", "probe": {"known": {"verdict": "up",
+            "duration_seconds": 0.01, "status_code": {"known": 401}, "certificate_expiry": "absent", "access": {"known": "open"}}}}}},
+        "exposure": {"known": {"listeners": {"known": [{"port": 9119, "scope": "loopback", "program": "dashboard"}]},
+            "private_listeners": {"known": true}}},
+        "guardrails": {"known": {"approvals_enforced": {"known": true}, "secrets_redacted": {"known": true},
+            "pii_redacted": {"known": true}, "home_private": {"known": true}, "secrets_private": {"known": true}}},
+        "backups": {"known": {"repositories": {"vm": {"state": {"known": "ready"}, "max_age_seconds": {"known": 93_600.0},
+            "newest_commit": moment(3_600.0), "remote_branch": {"known": "present"}, "newest_pushed_commit": moment(3_600.0),
+            "last_push": moment(3_600.0), "unpushed_commits": {"known": 0}, "oldest_unpushed_commit": "absent",
+            "dirty_files": {"known": 0}, "commits": {"known": {"day": 1, "week": 7, "month": 30}},
+            "payload": {"known": {"files": 10, "bytes": 1000}}, "forbidden": {"known": {"current": {}, "ever": {"key": 0}}}}},
+            "restore_drills": {"known": {"files": 1, "newest": moment(86_400.0), "newest_bytes": {"known": 10},
+            "max_age_seconds": {"known": 8e6}}}, "emergency_bundles": "absent"}},
+        "logs": {"known": {"lines": {"agent": {"known": {"debug": 0, "info": 5, "warning": 1, "error": 0, "critical": 0}}},
+            "rate_limited": {"known": 0}}},
+    })
+}
+
+/// Everything that is made of a Snapshot: nothing of it may panic, whatever a report says.
+fn shown(snapshot: Snapshot) -> String {
+    let mut fleet = Fleet { instances: vec![Arc::new(snapshot)], ..Fleet::at(at(0.0)) };
+    if let Some(snapshot) = fleet.instances.first_mut().map(Arc::make_mut) {
+        snapshot.collectors.push(CollectorRun {
+            collector: CollectorRun::REPORT.to_owned(),
+            duration_seconds: 0.001,
+            problems: Vec::new(),
+            failing_since: None,
+        });
+    }
+    let findings = FleetFindings::of(&fleet);
+    let (links, filter) = (Links::default(), Filter::default());
+    let now = fleet.taken_at;
+    let page = StatusPage {
+        fleet: &fleet,
+        findings: &findings,
+        links: &links,
+        filter: &filter,
+        outdated_config_of: None,
+        now,
+    };
+    assert!(page.render().into_string().contains("bheem"));
+    assert!(serde_json::to_string(&fleet).unwrap().contains("bheem"));
+    let text = Exposition::new(Arc::new(fleet), None).encode(Format::Text).unwrap();
+    let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut seen = std::collections::HashSet::new();
+    for sample in samples {
+        let (series, value) = sample.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{sample}");
+        assert!(seen.insert(series.to_owned()), "twice: {series}");
+    }
+    text
+}
+
+fn has(text: &str, sample: &str) -> bool {
+    text.lines().any(|line| line == sample)
+}
+
+#[test]
+fn a_report_is_the_snapshot_of_its_instance() {
+    let (snapshot, problems) = read_json(&report());
+    assert_eq!(problems, []);
+    assert_eq!(snapshot.identity.source, Source::Report);
+    assert_eq!(snapshot.identity.profile, "coder");
+    assert_eq!(snapshot.identity.user, users::name_of(rustix::process::geteuid().as_raw()), "whose file it is");
+    assert_eq!(snapshot.thresholds, Thresholds::default(), "those of who reads");
+    assert!(snapshot.ignored_findings.is_empty());
+    assert_eq!(snapshot.taken_at, at(60.0));
+    let unknown = serde_json::to_string(&snapshot).unwrap().matches("\"unknown\":").count();
+    assert_eq!(unknown, 1, "the timer that was due since: {snapshot:?}");
+    let text = shown(snapshot);
+    for sample in [
+        "hermes_gateway_up{instance=\"bheem\"} 1",
+        "hermes_backup_age_seconds{instance=\"bheem\",repo=\"vm\"} 3600.0",
+        "hermes_collector_success{instance=\"bheem\",collector=\"cron\"} 0",
+        "hermes_snapshot_timestamp_seconds{instance=\"bheem\"} 1795165195.0",
+    ] {
+        assert!(has(&text, sample), "{sample}");
+    }
+    assert!(text.contains(r#"profile="coder",supervisor="systemd",version="0.19.0",source="report"} 1"#));
+}
+
+#[test]
+fn an_unchanged_report_is_parsed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bheem.json");
+    std::fs::write(&path, serde_json::to_vec(&report()).unwrap()).unwrap();
+    while !Stamp::of(&path.metadata().unwrap()).is_settled_at(SystemTime::now()) {
+        std::thread::yield_now();
+    }
+    let mut reader = ReportReader::new(&reported(&path));
+    let (first, second) = (reader.read_file().unwrap(), reader.read_file().unwrap());
+    assert!(Arc::ptr_eq(&first, &second));
+    std::fs::write(folder.path().join("new"), serde_json::to_vec(&report()).unwrap()).unwrap();
+    std::fs::rename(folder.path().join("new"), &path).unwrap();
+    assert!(!Arc::ptr_eq(&first, &reader.read_file().unwrap()));
+}
+
+#[test]
+fn missing_stale_and_broken_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reader = ReportReader::new(&reported(&folder.path().join("nothing")));
+    let (missing, problems) = look(&mut reader);
+    assert_eq!(problems, problem("report", Reason::NotFound));
+    assert_eq!(missing.gateway, Reading::Unknown(Reason::NotFound));
+
+    let mut old = report();
+    old["taken_at"] = json!(NOW - 901.0);
+    let (stale, problems) = read_json(&old);
+    assert_eq!(problems, problem("report", Reason::Stale));
+    assert_eq!(stale.taken_at, at(901.0));
+    assert_eq!((stale.gateway, stale.cron), (Reading::Unknown(Reason::Stale), Reading::Unknown(Reason::Stale)));
+    assert_eq!(stale.collectors, [], "what its collectors can tell now nobody knows");
+    old["taken_at"] = json!(NOW - 899.0);
+    assert_eq!(read_json(&old).1, []);
+
+    let whole = serde_json::to_vec(&report()).unwrap();
+    let nul = [b"\0".repeat(100), whole.clone()].concat();
+    let deep = ["[".repeat(400_000), "]".repeat(400_000)].concat();
+    let in_field = format!(r#"{{"format": 1, "taken_at": {}"#, "{\"a\":".repeat(150_000));
+    for content in [
+        b"".as_slice(),
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        &nul,
+        &whole[..whole.len() / 2],
+        deep.as_bytes(),
+        in_field.as_bytes(),
+    ] {
+        let (snapshot, problems) = read(content);
+        assert_eq!(problems, problem("report", Reason::Parse));
+        assert_eq!(snapshot.gateway, Reading::Unknown(Reason::Parse));
+    }
+    for (field, value) in [
+        ("format", json!("1")),
+        ("format", json!(0)),
+        ("format", json!(-1)),
+        ("format", Value::Null),
+        ("taken_at", json!(0)),
+        ("taken_at", json!(-1)),
+        ("taken_at", json!(1e300)),
+        ("taken_at", json!("2026-11-20")),
+        ("identity", json!("bheem")),
+        ("identity", json!({"name": 7})),
+    ] {
+        let mut broken = report();
+        broken[field] = value.clone();
+        assert_eq!(read_json(&broken).1, problem("report", Reason::Parse), "{field}: {value}");
+    }
+}
+
+#[test]
+fn a_clock_may_be_a_little_ahead() {
+    let mut ahead = report();
+    ahead["taken_at"] = json!(NOW + 299.0);
+    let (snapshot, problems) = read_json(&ahead);
+    assert_eq!((snapshot.taken_at, problems), (at(0.0), vec![]));
+    ahead["taken_at"] = json!(NOW + 301.0);
+    assert_eq!(read_json(&ahead).1, problem("time of the report", Reason::Parse));
+}
+
+#[test]
+fn what_is_no_regular_file_of_a_modest_size_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |path: &Path| look(&mut ReportReader::new(&reported(path))).1;
+    let fifo = folder.path().join("fifo");
+    let mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let link = folder.path().join("link");
+    std::fs::write(folder.path().join("good"), serde_json::to_vec(&report()).unwrap()).unwrap();
+    symlink(folder.path().join("good"), &link).unwrap();
+    let large = folder.path().join("large");
+    std::fs::File::create(&large).unwrap().set_len(MOST_BYTES + 1).unwrap();
+    let endless = Path::new("/dev/zero");
+    for path in [folder.path(), &fifo, &link, &large, endless, Path::new("/dev/null")] {
+        assert_eq!(of(path), problem("report", Reason::Unsupported), "{}", path.display());
+    }
+    assert_eq!(of(&folder.path().join("good")), []);
+    assert_eq!(of(&folder.path().join("good/below")), problem("report", Reason::NotFound));
+}
+
+#[test]
+fn a_report_of_somebody_else_or_of_another_instance_does_not_count() {
+    let mut other = report();
+    other["identity"]["name"] = json!("vijay");
+    let (snapshot, problems) = read_json(&other);
+    assert_eq!(problems, problem("name in the report", Reason::Unsupported));
+    assert_eq!(snapshot.identity.name, "bheem");
+
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bheem.json");
+    std::fs::write(&path, serde_json::to_vec(&report()).unwrap()).unwrap();
+    let owned_by = |owner: u32, user: Option<&str>| {
+        std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
+        let reported = Reported { user: user.map(str::to_owned), ..reported(&path) };
+        let (snapshot, problems) = look(&mut ReportReader::new(&reported));
+        (snapshot.identity.user, problems)
+    };
+    let somebody_elses = problem("owner of the report", Reason::Permission);
+    assert_eq!(owned_by(12_345, None), ("12345".to_owned(), vec![]));
+    assert_eq!(owned_by(12_345, Some("12345")), ("12345".to_owned(), vec![]));
+    assert_eq!(owned_by(0, Some("12345")), ("12345".to_owned(), vec![]), "root may write any");
+    assert_eq!(owned_by(12_346, Some("12345")), ("12345".to_owned(), somebody_elses.clone()));
+    assert_eq!(
+        owned_by(12_346, Some("nobody-of-this-name")),
+        ("nobody-of-this-name".to_owned(), somebody_elses.clone())
+    );
+    assert_eq!(owned_by(12_346, Some("root")), ("root".to_owned(), somebody_elses));
+
+    // A file that is given away counts no longer, also where its content is known.
+    std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+    while !Stamp::of(&path.metadata().unwrap()).is_settled_at(SystemTime::now()) {
+        std::thread::yield_now();
+    }
+    let mut reader = ReportReader::new(&Reported { user: Some("12345".to_owned()), ..reported(&path) });
+    assert_eq!(look(&mut reader).1, []);
+    std::os::unix::fs::chown(&path, Some(12_346), None).unwrap();
+    assert_eq!(look(&mut reader).1, problem("owner of the report", Reason::Permission));
+}
+
+#[test]
+fn an_older_and_a_newer_report_are_read_as_far_as_they_go() {
+    let mut older = report();
+    older.as_object_mut().unwrap().remove("logs");
+    older["gateway"]["known"].as_object_mut().unwrap().remove("active_agents");
+    let mut newer = report();
+    newer["format"] = json!(7);
+    newer["dreams"] = json!({"known": {"nightmares": 3}});
+    newer["gateway"]["known"]["state"] = json!({"known": "hibernating"});
+    newer["gateway"]["known"]["active_agents"] = json!({"known": {"at_work": 1}});
+    newer["gateway"]["known"]["platforms"]["known"]["telegram"]["state"] = json!("hovering");
+    newer["units"] = json!({"known": {"by_name": {}}});
+    newer["collectors"][0]["problems"] = json!([{"reason": "eclipse", "subject": "moon"}]);
+    newer["collectors"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"collector": "dreams", "duration_seconds": 1, "problems": []}));
+    let unsupported = Reading::Unknown(Reason::Unsupported);
+    for (report, is_new) in [(older, false), (newer, true)] {
+        let (snapshot, problems) = read_json(&report);
+        assert_eq!(problems, []);
+        let gateway = snapshot.gateway.known().unwrap();
+        assert_eq!((gateway.up, gateway.active_agents), (Reading::Known(true), unsupported));
+        assert_eq!(snapshot.sessions.known().unwrap().messages_ever, Reading::Known(90));
+        let run = &snapshot.collectors[0];
+        assert_eq!((run.collector.as_str(), run.problems[0].reason), ("gateway", Reason::Unsupported));
+        assert!(snapshot.collectors.iter().all(|run| run.collector != "dreams"));
+        if is_new {
+            assert_eq!(gateway.state, Reading::Known(GatewayState::Other));
+            assert!(matches!(snapshot.units, Reading::Unknown(Reason::Unsupported)));
+            let run = snapshot.collectors.iter().find(|run| run.collector == "units").unwrap();
+            assert_eq!(run.problems, problem("report", Reason::Unsupported));
+        } else {
+            assert_eq!(snapshot.logs, Reading::Absent);
+        }
+        shown(snapshot);
+    }
+}
+
+#[test]
+fn what_time_alone_has_changed_is_told_as_of_now() {
+    let after = |passed: f64, change: &dyn Fn(&mut Value)| {
+        let mut report = report();
+        change(&mut report);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bheem.json");
+        std::fs::write(&path, serde_json::to_vec(&report).unwrap()).unwrap();
+        ReportReader::new(&reported(&path)).read(at(-passed), &mut Problems::default())
+    };
+    let stale = Reading::Unknown(Reason::Stale);
+    let up = |snapshot: &Snapshot| snapshot.gateway.known().unwrap().up;
+    let overdue =
+        |snapshot: &Snapshot| snapshot.cron.known().unwrap().jobs.known().unwrap().values().next().unwrap().overdue;
+    // Its heart beat 65 seconds ago, and the limit is 90.
+    assert_eq!(up(&after(25.0, &|_| {})), Reading::Known(true));
+    let later = after(26.0, &|_| {});
+    let gateway = later.gateway.known().unwrap();
+    assert_eq!((gateway.up, gateway.active_agents), (stale, Reading::Unknown(Reason::Stale)));
+    assert_eq!(gateway.platforms, Reading::Unknown(Reason::Stale));
+    assert_eq!(gateway.start_time, Reading::Known(at(86_400.0)), "history stays");
+    let down = |report: &mut Value| {
+        report["gateway"]["known"]["up"] = json!({"known": false});
+        report["gateway"]["known"]["state"] = json!({"known": "crashed"});
+    };
+    assert_eq!(up(&after(600.0, &down)), Reading::Known(false), "who was down when that was written");
+    let starting = |report: &mut Value| {
+        down(report);
+        report["gateway"]["known"]["state"] = json!({"known": "starting"});
+        report["gateway"]["known"]["start_time"] = json!({"known": NOW - 70.0});
+    };
+    assert_eq!(up(&after(0.0, &starting)), Reading::Known(false));
+    assert_eq!(up(&after(600.0, &starting)), stale);
+
+    let due = |report: &mut Value| {
+        report["cron"]["known"]["jobs"]["known"]["a1"]["next_run"] = json!({"known": NOW - 110.0});
+    };
+    assert!(!overdue(&after(0.0, &due)));
+    assert!(overdue(&after(20.0, &due)));
+    assert!(!overdue(&after(600.0, &due)), "by then the gateway may have started it, and nobody knows");
+    let valid = |snapshot: &Snapshot| snapshot.credentials.known().unwrap().tokens.values().next().unwrap().valid;
+    let expiring = |report: &mut Value| {
+        report["credentials"]["known"]["tokens"]["google"]["expiry"] = json!({"known": NOW + 100.0});
+    };
+    assert_eq!(valid(&after(0.0, &expiring)), Reading::Known(true));
+    assert_eq!(valid(&after(101.0, &expiring)), Reading::Known(false));
+}
+
+#[test]
+fn a_collector_fails_since_the_first_of_reports_that_all_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bheem.json");
+    let mut reader = ReportReader::new(&reported(&path));
+    let mut failing_since = |ago: f64, problems: Value| {
+        let mut report = report();
+        report["taken_at"] = json!(NOW - ago);
+        report["collectors"][1]["failing_since"] = json!(NOW - ago);
+        report["collectors"][1]["problems"] = problems;
+        std::fs::write(&path, serde_json::to_vec(&report).unwrap()).unwrap();
+        let runs = look(&mut reader).0.collectors;
+        runs.into_iter().find(|run| run.collector == "cron").unwrap().failing_since
+    };
+    let fails = || json!([{"reason": "io", "subject": "cron/jobs.json"}]);
+    assert_eq!(failing_since(300.0, fails()), Some(at(300.0)));
+    assert_eq!(failing_since(240.0, fails()), Some(at(300.0)), "who writes it does not know of the one before");
+    assert_eq!(failing_since(180.0, json!([])), None);
+    assert_eq!(failing_since(120.0, fails()), Some(at(120.0)));
+}
+
+/// The most series that one report can make, with those that every instance has.
+const MOST_SERIES: usize = 12_000;
+
+#[test]
+fn a_bomb_of_labels_makes_no_more_than_so_many_series() {
+    let many = |count: usize, value: &dyn Fn(usize) -> Value| -> Value {
+        (0..count).map(|number| (format!("n{number}"), value(number))).collect::<serde_json::Map<_, _>>().into()
+    };
+    // One mebibyte of different names in one place: capped, and shown.
+    let mut flat = report();
+    flat["activity"]["known"]["tool_calls"] = many(60_000, &|number| json!(number));
+    assert!(serde_json::to_vec(&flat).unwrap().len() < MOST_BYTES as usize);
+    let (snapshot, problems) = read_json(&flat);
+    assert_eq!((snapshot.activity.known().unwrap().tool_calls.iter().count(), problems), (limits_of_one(), vec![]));
+    assert!(shown(snapshot).lines().count() < 1_000);
+
+    // In as many places as there are: too much altogether.
+    let nested = || many(300, &|_| many(150, &|number| json!(number)));
+    let mut everywhere = report();
+    everywhere["credentials"]["known"]["pools"]["known"] = nested();
+    let (snapshot, problems) = read_json(&everywhere);
+    assert_eq!(problems, problem("size of the report", Reason::Unsupported));
+    assert!(shown(snapshot).lines().count() < 100);
+
+    // Just not too much.
+    let mut most = report();
+    most["credentials"]["known"]["pools"]["known"] = many(70, &|_| many(101, &|number| json!(number)));
+    let unit =
+        |number: usize| json!({"unit": format!("u{number}"), "role": "", "state": {"known": "active"}, "managers": {}});
+    most["units"]["known"] = (0..101).map(unit).collect();
+    let job = |number: usize| json!({"state": "error", "overdue": false, "last_run": {"known": number}});
+    most["cron"]["known"]["jobs"]["known"] = many(101, &job);
+    most["gateway"]["known"]["platforms"]["known"] = many(101, &|_| json!({"state": "fatal", "error_code": "e"}));
+    let (snapshot, problems) = read_json(&most);
+    assert_eq!(problems, []);
+    let series = shown(snapshot).lines().filter(|line| !line.starts_with('#')).count();
+    assert!((7_000..MOST_SERIES).contains(&series), "{series}");
+}
+
+fn limits_of_one() -> usize {
+    crate::exporter::snapshot::MOST_ENTRIES + 1
+}
+
+#[test]
+fn things_that_come_twice_and_numbers_that_can_not_be_harm_nothing() {
+    let twice = |report: &mut Value, pointer: &str| {
+        let list = report.pointer_mut(pointer).unwrap().as_array_mut().unwrap();
+        let again = list.clone();
+        list.extend(again);
+    };
+    let mut report = report();
+    twice(&mut report, "/units/known");
+    twice(&mut report, "/sessions/known/model_usage/known");
+    twice(&mut report, "/exposure/known/listeners/known");
+    twice(&mut report, "/gateway/known/unit_processes/known");
+    twice(&mut report, "/collectors");
+    let long = "x".repeat(150);
+    report["activity"]["known"]["tool_calls"] =
+        json!({format!("{long}1"): 1, format!("{long}2"): 2, "a\u{0}\u{1b}[2J": 1e15});
+    report["sessions"]["known"]["database_bytes"] = json!(u64::MAX);
+    report["gateway"]["known"]["processes"] = json!({"known": -1});
+    report["gateway"]["known"]["starts"] = json!({"known": 1e308});
+    report["gateway"]["known"]["state_since"] = json!({"known": 1e15});
+    let (snapshot, problems) = read_json(&report);
+    assert_eq!(problems, []);
+    assert_eq!(snapshot.units.known().unwrap().0.len(), 2);
+    assert_eq!(snapshot.exposure.known().unwrap().listeners.known().unwrap().len(), 1);
+    assert!(matches!(snapshot.sessions, Reading::Unknown(Reason::Unsupported)), "a size that no file has");
+    let gateway = snapshot.gateway.known().unwrap();
+    assert_eq!(gateway.unit_processes.known().unwrap().len(), 1);
+    for reading in [gateway.processes, gateway.starts] {
+        assert_eq!(reading, Reading::Unknown(Reason::Unsupported));
+    }
+    assert_eq!(gateway.state_since, Reading::Unknown(Reason::Unsupported));
+    assert!(!shown(snapshot).contains('\u{1b}'));
+}
+
+/// Whatever a report says, what is told of it can be shown, and names nobody else.
+fn harmless(content: &[u8]) {
+    let (snapshot, _) = read(content);
+    assert_eq!((snapshot.identity.name.as_str(), snapshot.identity.source), ("bheem", Source::Report));
+    let text = shown(snapshot);
+    assert!(text.lines().count() < 2 * MOST_SERIES);
+    assert!(text.lines().filter(|line| line.contains("instance=")).all(|line| line.contains("instance=\"bheem\"")));
+}
+
+/// Anything that JSON can say, with the words and numbers that mean something here among it.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        prop_oneof![Just(0.0), Just(-1.5), Just(1e308), Just(NOW), Just(1e15), Just(253_402_300_799.0)]
+            .prop_map(Value::from),
+        prop::sample::select(vec![
+            "absent",
+            "known",
+            "unknown",
+            "stale",
+            "running",
+            "starting",
+            "active",
+            "other",
+            "\u{0}\u{7f}"
+        ])
+        .prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|value| json!({"known": value})),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z\u{0}\\\\\"\n]{0,5}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// A place in a report, by chance, and another value for it.
+fn replace(value: &mut Value, steps: &[usize], with: Value) {
+    match (value, steps) {
+        (Value::Object(fields), [step, rest @ ..]) if !fields.is_empty() => {
+            let count = fields.len();
+            fields.values_mut().nth(step % count).into_iter().for_each(|inner| replace(inner, rest, with.clone()));
+        }
+        (Value::Array(values), [step, rest @ ..]) if !values.is_empty() => {
+            let count = values.len();
+            replace(&mut values[step % count], rest, with);
+        }
+        (value, _) => *value = with,
+    }
+}
+
+fn cases() -> ProptestConfig {
+    // More, and longer, with PROPTEST_CASES.
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn any_bytes_are_harmless(content in prop::collection::vec(any::<u8>(), 0..2_000)) {
+        harmless(&content);
+    }
+
+    #[test]
+    fn a_report_with_bytes_that_are_wrong_is_harmless(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let mut content = serde_json::to_vec(&report()).unwrap();
+        for (place, byte) in changes {
+            let place = place.index(content.len());
+            content[place] = byte;
+        }
+        harmless(&content);
+    }
+
+    #[test]
+    fn a_report_that_says_anything_is_harmless(
+        changes in prop::collection::vec((prop::collection::vec(any::<usize>(), 1..9), anything()), 1..6),
+    ) {
+        let mut changed = report();
+        for (steps, with) in changes {
+            replace(&mut changed, &steps, with);
+        }
+        harmless(&serde_json::to_vec(&changed).unwrap());
+    }
+}
