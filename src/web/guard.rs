@@ -249,3 +249,5 @@ fn settled(mut sources: Sources, now: SystemTime) -> Sources {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trial;

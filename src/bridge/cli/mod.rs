@@ -24,6 +24,7 @@ use super::telegram::bot::BotError;
 use crate::command_line::{self, EXIT_USAGE};
 use crate::config_file::{instead, nearest};
 use crate::logging;
+use crate::web::guard::GuardError;
 use crate::web::healthcheck::HealthcheckError;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
@@ -37,6 +38,9 @@ pub enum CommandError {
     /// An address can not be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What says who may ask can not be used.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The program that runs is not healthy, or is not known to be.
     #[error(transparent)]
     Healthcheck(#[from] HealthcheckError),
@@ -110,6 +114,7 @@ impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
             CommandError::Config(_)
+            | CommandError::Guard(GuardError::Config(_))
             | CommandError::NoSuchChat { .. }
             | CommandError::NoNotification { .. }
             | CommandError::Listen(ListenError::Address { .. })

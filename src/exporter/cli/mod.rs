@@ -18,6 +18,7 @@ use super::demo::DemoError;
 use crate::command_line::{self, EXIT_USAGE};
 use crate::config_file::{instead, nearest};
 use crate::logging;
+use crate::web::guard::GuardError;
 use crate::web::healthcheck::HealthcheckError;
 use crate::web::listen::ListenError;
 use arguments::Arguments;
@@ -35,6 +36,9 @@ pub enum CommandError {
     /// An address can not be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What says who may ask can not be used.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The program that runs is not healthy, or is not known to be.
     #[error(transparent)]
     Healthcheck(#[from] HealthcheckError),
@@ -107,6 +111,7 @@ impl CommandError {
     fn exit_code(&self, failure: ExitCode) -> ExitCode {
         match self {
             CommandError::Config(_)
+            | CommandError::Guard(GuardError::Config(_))
             | CommandError::TelemetryPath { .. }
             | CommandError::NoSuchInstance { .. }
             | CommandError::WhichInstance { .. }

@@ -89,3 +89,176 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let (name, password) = given.split_once(':')?;
     Some((name.to_owned(), password.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::super::trial::{Folder, soon};
+    use super::*;
+
+    fn protected(guard: Guard) -> Router {
+        protected_by(&Arc::new(guard), true)
+    }
+
+    fn protected_by(guard: &Arc<Guard>, sees_to_it: bool) -> Router {
+        let router = Router::new()
+            .route("/metrics", get(async || "metrics"))
+            .route("/-/healthy", get(async || "healthy"))
+            .route("/own", get(async || "own"));
+        guard.protect(router, &["/-/healthy"], &["/own"], move || sees_to_it)
+    }
+
+    struct Asked {
+        status: u16,
+        body: String,
+        headers: HeaderMap,
+    }
+
+    async fn ask(router: &Router, path: &str, authorization: &str, client: Option<Client>) -> Asked {
+        let mut request = Request::builder().uri(path).header(header::AUTHORIZATION, authorization);
+        if let Some(client) = client {
+            request = request.extension(client);
+        }
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        Asked { status, body: String::from_utf8(body.to_vec()).unwrap(), headers }
+    }
+
+    fn basic(given: &str) -> String {
+        format!("Basic {}", STANDARD.encode(given))
+    }
+
+    fn users(users: &[(&str, &str)]) -> String {
+        let lines = users.iter().map(|(name, word)| format!("  {name}: {}\n", bcrypt::hash(word, 4).unwrap()));
+        format!("basic_auth_users:\n{}", lines.collect::<String>())
+    }
+
+    const WITH_CERTIFICATES: &str = "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: authority.crt, client_auth_type: RequireAndVerifyClientCert}\n";
+
+    #[tokio::test]
+    async fn without_a_file_everybody_may_ask() {
+        let router = protected(Guard::default());
+        assert_eq!(ask(&router, "/metrics", "", None).await.body, "metrics");
+        assert!(!Guard::default().has_authentication() && Guard::default().facts().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_name_and_its_password_are_asked_for_except_where_it_is_open() {
+        let folder = Folder::new();
+        let guard = Arc::new(folder.guard(&users(&[("prometheus", "pass:word")])));
+        assert!(guard.has_authentication() && guard.tls().is_none());
+        let router = protected_by(&guard, true);
+        for (authorization, status) in [
+            (basic("prometheus:pass:word"), 200),
+            (basic("prometheus:pass:word").replace("Basic", "BASIC  "), 200),
+            (basic("prometheus:pass"), 401),
+            (basic("prometheus"), 401),
+            (basic("Prometheus:pass:word"), 401),
+            (basic(":"), 401),
+            (String::new(), 401),
+            ("Basic".to_owned(), 401),
+            ("Basic !!!".to_owned(), 401),
+            ("Basic /w==".to_owned(), 401),
+            ("Bearer pass:word".to_owned(), 401),
+            (basic("prometheus:pass:word").replace("Basic", "Bearer"), 401),
+        ] {
+            let asked = ask(&router, "/metrics", &authorization, None).await;
+            assert_eq!(asked.status, status, "{authorization}");
+            let challenge = asked.headers.get(header::WWW_AUTHENTICATE).map(|value| value.to_str().unwrap());
+            assert_eq!(challenge.is_some_and(|challenge| challenge.starts_with("Basic realm=")), status == 401);
+        }
+        for (path, status) in [
+            ("/-/healthy", 200),
+            ("/-/healthy?any=1", 200),
+            ("/-/healthy/", 401),
+            ("//-/healthy", 401),
+            ("/-/healthy/../../metrics", 401),
+            ("/%2D/healthy", 401),
+            ("/-/healthyy", 401),
+            ("/nowhere", 401),
+            ("/", 401),
+            ("/own", 200),
+            ("/own/", 401),
+        ] {
+            assert_eq!(ask(&router, path, "", None).await.status, status, "{path}");
+        }
+        // Who sees to it themselves may stop doing so.
+        assert_eq!(ask(&protected_by(&guard, false), "/own", "", None).await.status, 401);
+    }
+
+    #[tokio::test]
+    async fn a_client_certificate_is_asked_for_also_where_a_token_is() {
+        let folder = Folder::new();
+        let guard = Arc::new(folder.guard(WITH_CERTIFICATES));
+        assert!(guard.has_authentication());
+        let router = protected_by(&guard, true);
+        for path in ["/metrics", "/own", "/nowhere"] {
+            for client in [None, Some(Client::Anonymous)] {
+                let asked = ask(&router, path, "", client).await;
+                assert_eq!(
+                    (asked.status, &*asked.body),
+                    (403, "this needs a client certificate, and none was shown\n")
+                );
+            }
+        }
+        assert_eq!(ask(&router, "/-/healthy", "", None).await.status, 200);
+        assert_eq!(ask(&router, "/metrics", "", Some(Client::Certified)).await.status, 200);
+
+        let both = format!("{WITH_CERTIFICATES}{}", users(&[("prometheus", "word")]));
+        let router = protected(folder.guard(&both));
+        for (authorization, client, status) in [
+            ("", Client::Certified, 401),
+            (&*basic("prometheus:word"), Client::Anonymous, 403),
+            (&*basic("prometheus:word"), Client::Certified, 200),
+        ] {
+            assert_eq!(ask(&router, "/metrics", authorization, Some(client)).await.status, status);
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_are_limited_and_health_is_not() {
+        let folder = Folder::new();
+        let router = protected(folder.guard("rate_limit: {interval: 1h, burst: 2}\n"));
+        let mut statuses = Vec::new();
+        for path in ["/metrics", "/-/healthy", "/-/healthy", "/own", "/metrics", "/-/healthy"] {
+            statuses.push(ask(&router, path, "", None).await.status);
+        }
+        assert_eq!(statuses, [200, 200, 200, 200, 429, 200]);
+    }
+
+    #[tokio::test]
+    async fn every_answer_carries_the_headers() {
+        let folder = Folder::new();
+        let headers = "http_server_config: {headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=60}}\n";
+        let router = protected(folder.guard(&format!("{headers}{}", users(&[("uma", "word")]))));
+        for (path, status) in [("/metrics", 401), ("/-/healthy", 200)] {
+            let asked = ask(&router, path, "", None).await;
+            assert_eq!((asked.status, &asked.headers["x-frame-options"]), (status, &HeaderValue::from_static("deny")));
+            assert_eq!(asked.headers["strict-transport-security"], "max-age=60");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_password_is_in_force_once_it_was_read() {
+        let folder = Folder::new();
+        let guard = Arc::new(folder.guard(&users(&[("uma", "old"), ("prometheus", "word")])));
+        let router = protected_by(&guard, true);
+        let (old, new) = (basic("uma:old"), basic("uma:new"));
+        assert_eq!(ask(&router, "/metrics", &old, None).await.status, 200);
+        folder.write("web.yml", &users(&[("uma", "new")]));
+        guard.look(soon());
+        assert_eq!(ask(&router, "/metrics", &old, None).await.status, 401);
+        assert_eq!(ask(&router, "/metrics", &new, None).await.status, 200);
+        assert_eq!(ask(&router, "/metrics", &basic("prometheus:word"), None).await.status, 401);
+        // A file without any is not what was meant.
+        folder.write("web.yml", "rate_limit: {interval: 1s, burst: 1}\n");
+        guard.look(soon());
+        assert_eq!(ask(&router, "/metrics", "", None).await.status, 401);
+        assert_eq!(ask(&router, "/metrics", &new, None).await.status, 200);
+    }
+}

@@ -215,8 +215,10 @@ impl Reading<'_> {
             None => ClientAuth::default(),
             Some(typed) => self.one_of(typed, "client_auth_type", &ClientAuth::NAMES)?,
         };
-        let file = raw.client_ca_file.as_ref().map(|typed| (typed.referenced, "client_ca_file"));
-        let authority = file.or(raw.client_ca.as_ref().map(|typed| (typed.referenced, "client_ca")));
+        let file = raw.client_ca_file.as_ref().filter(|file| !file.value.is_empty());
+        let text = raw.client_ca.as_ref().filter(|text| !text.value.0.is_empty());
+        let file = file.map(|file| (file.referenced, "client_ca_file"));
+        let authority = file.or(text.map(|text| (text.referenced, "client_ca")));
         match (authority, typed) {
             (Some((at, key)), _) if client_auth == ClientAuth::NoClientCert => {
                 let problem =
@@ -394,5 +396,137 @@ impl Reading<'_> {
             return Err(self.check.invalid(&burst.referenced, "burst", problem));
         }
         Ok(Some(RateLimit { interval, burst: burst.value }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::Folder;
+    use super::*;
+
+    fn samples(kind: &str) -> Vec<(String, String)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/web-config").join(kind);
+        let mut samples: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| {
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        samples.sort();
+        assert!(!samples.is_empty());
+        samples
+    }
+
+    /// Every file below tests/fixtures/web-config is a test: those in `valid` are accepted, each of those in `invalid`
+    /// gives exactly the message in its last comment lines.
+    #[test]
+    fn sample_files() {
+        let folder = Folder::new();
+        let read = |name: &str, text: &str| rules(&folder, name, text);
+        for (name, text) in samples("valid") {
+            read(&name, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let mut wrong = Vec::new();
+        for (name, text) in samples("invalid") {
+            let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#> ")).collect();
+            let said = read(&name, &text).expect_err(&name);
+            if said != expected.join("\n") {
+                wrong.push(format!("{name}\n#> {}", said.replace('\n', "\n#> ")));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    /// Reads a file with this text next to the certificates; the error without the folder.
+    fn rules(folder: &Folder, name: &str, text: &str) -> Result<Rules, String> {
+        let path = folder.write(name, text);
+        let read = read(&path, &mut Vec::new());
+        read.map_err(|error| display_chain(&error).replace(&format!("{}/", folder.root().display()), ""))
+    }
+
+    #[test]
+    fn what_follows_from_a_file() {
+        let folder = Folder::new();
+        let of = |name: &str| {
+            let (_, text) = samples("valid").into_iter().find(|(known, _)| known == name).unwrap();
+            rules(&folder, name, &text).unwrap()
+        };
+        let all = of("everything.yml");
+        let tls = all.tls.as_ref().unwrap();
+        assert!(tls.client_auth == ClientAuth::RequireAndVerifyClientCert && !tls.config.ignore_client_order);
+        assert_eq!(tls.expiry.unwrap().seconds(), 7_258_118_400.0);
+        let suites: Vec<_> = tls.config.crypto_provider().cipher_suites.iter().map(|suite| suite.suite()).collect();
+        assert_eq!(suites.len(), 5, "{suites:?}");
+        assert!(
+            format!("{suites:?}")
+                .ends_with("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256]")
+        );
+        assert_eq!(format!("{:?}", tls.config.crypto_provider().kx_groups), "[X25519, secp384r1, secp256r1]");
+        assert_eq!(tls.config.alpn_protocols, [b"http/1.1"]);
+        assert_eq!(all.headers.len(), 5);
+        assert_eq!(all.rate_limit, Some(RateLimit { interval: Duration::from_secs(1), burst: 20 }));
+        for (name, has_authentication) in [
+            ("everything.yml", true),
+            ("passwords.yml", true),
+            ("tls.yml", false),
+            ("tls-inline.yml", false),
+            ("old-name.yml", false),
+            ("all-left-out.yml", false),
+        ] {
+            assert_eq!(of(name).has_authentication(), has_authentication, "{name}");
+        }
+        let nothing = of("all-left-out.yml");
+        assert!(nothing.tls.is_none() && nothing.headers.is_empty() && nothing.rate_limit.is_none());
+    }
+
+    #[test]
+    fn nothing_secret_is_told() {
+        let folder = Folder::new();
+        for (name, text) in samples("invalid") {
+            let error = rules(&folder, &name, &text).unwrap_err();
+            assert!(!error.contains("hunter2") && !error.contains("mDwo.lAisC"), "{error}");
+        }
+        let text = "tls_server_config: {cert: hunter2, key: hunter2}\nbasic_auth_users: {uma: hunter2}\n";
+        let raw = raw::parse(Path::new("web.yml"), text).unwrap();
+        assert!(!format!("{raw:?}").contains("hunter2"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC*|([a-z_]{1,12}: ?[\\[\\]{}a-zA-Z0-9$,.\n -]{0,20}\n){0,6}") {
+            let _ = read_text(&text);
+        }
+
+        #[test]
+        fn no_file_of_roughly_the_right_shape_makes_it_panic(
+            key in proptest::sample::select(&["cert", "key", "client_ca", "client_auth_type", "client_allowed_sans",
+                "min_version", "max_version", "cipher_suites", "curve_preferences", "cert_file", "keyfile"][..]),
+            value in "[ \\PC]{0,40}",
+            name in "\\PC{0,10}",
+        ) {
+            let _ = read_text(&format!("tls_server_config: {{cert: a, {key}: {value}}}"));
+            let _ = read_text(&format!("tls_server_config:\n  key: |\n    {value}\n  cert: {value:?}"));
+            let _ = read_text(&format!("basic_auth_users: {{{name:?}: {value:?}}}"));
+            let _ = read_text(&format!("http_server_config: {{headers: {{X-Frame-Options: {value}}}}}"));
+            let _ = read_text(&format!("rate_limit: {{interval: {value}, burst: {name}}}"));
+        }
+
+        #[test]
+        fn no_pem_makes_the_reader_panic(content: Vec<u8>, kind in "CERTIFICATE|PRIVATE KEY|RSA PRIVATE KEY|[A-Z -]{0,9}") {
+            let pem = super::super::trial::pem(&kind, &content);
+            for bytes in [pem.as_bytes(), &content] {
+                if let (Ok(shown), Ok(key)) = (certificates::certificates(bytes), certificates::key(pem.as_bytes())) {
+                    let _ = certificates::expiry(&shown[0]);
+                    let _ = certificates::certified(shown, key);
+                }
+            }
+        }
+    }
+
+    fn read_text(text: &str) -> Result<Rules, ConfigError> {
+        let path = Path::new("/nowhere/web.yml");
+        let raw = raw::parse(path, text)?;
+        Reading { check: Check::of(path), folder: Path::new("/nowhere"), sources: &mut Vec::new() }.rules(raw)
     }
 }
