@@ -14,6 +14,7 @@
 //! * [`demo`]: the demonstration: its incident, and that nothing of it is left.
 //! * [`check`]: what `check` prints, and with which code it exits.
 //! * [`alerts`]: the alert rules against the findings, the metrics, the runbooks and their own tests.
+//! * `manuals`: manual pages and completions are what the commands and flags of both programs say.
 //! * [`documents`]: links between the documents lead somewhere.
 //!
 //! Tests against the real Hermes, a real Prometheus and so on are in `tests/end_to_end`.
@@ -32,6 +33,8 @@ mod golden;
 mod homes;
 mod http;
 mod logs;
+#[cfg(feature = "bridge")]
+mod manuals;
 mod properties;
 mod reports;
 mod untouched;

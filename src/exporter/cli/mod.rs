@@ -124,6 +124,11 @@ impl CommandError {
     }
 }
 
+/// The commands and flags as Clap has them, for what is made from them: manual pages and completions.
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// The program: reads its arguments, runs, and answers with its exit code.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
