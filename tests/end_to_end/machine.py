@@ -3,7 +3,8 @@
 It runs below systemd-nspawn, over an overlay whose upper half is in memory, so that nothing that happens in it
 reaches the system below; it shares the network, so that what listens on its loopback address can be asked from
 here; and it goes away with the tests, however they end. Nothing that is installed on this system starts in it: every
-unit that somebody has enabled is left out, and what is left is systemd's own.
+unit that somebody has enabled is left out, and what is left is systemd's own. It can also be made of a bare Debian,
+in which a package is installed as on a new machine.
 
 It knows nothing of Hermes; what is special about the exporter is in `exporter.py`.
 """
@@ -39,6 +40,8 @@ NEEDED = {
     "/usr/bin/nsenter": "util-linux",
     "/usr/bin/setpriv": "util-linux",
 }
+# These of them are run here, and not inside.
+OUTSIDE = ("/usr/bin/systemd-nspawn", "/usr/bin/nsenter")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +83,10 @@ NUMBERS = itertools.count(1)
 # The kind of journal entry that systemd writes when a unit has failed.
 UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 
-# Runs in namespaces of its own, one for mounts and one for processes. Its arguments are the control group, the folder
-# with what is to be different inside, a folder to mount on, and then those of systemd-nspawn.
+# Runs in namespaces of its own, one for mounts and one for processes. Its arguments are the control group, the system to
+# copy, the folder with what is to be different inside, a folder to mount on, and then those of systemd-nspawn.
 BOOT = """
-cgroup=$1 layer=$2 place=$3; shift 3
+cgroup=$1 system=$2 layer=$3 place=$4; shift 4
 echo $$ > "$cgroup/cgroup.procs"
 # systemd wants version 2 of the control groups and nothing else.
 umount -l /sys/fs/cgroup
@@ -92,7 +95,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs "$place"
 mkdir "$place/upper" "$place/work" "$place/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$place/upper,workdir=$place/work" "$place/root"
+mount -t overlay overlay -o "lowerdir=$system,upperdir=$place/upper,workdir=$place/work" "$place/root"
 cd "$place/root"
 rm -rf etc/systemd/system etc/systemd/user etc/systemd/*.conf.d etc/rc?.d etc/fstab etc/machine-id var/log/journal
 rm -rf var/lib/systemd
@@ -107,14 +110,35 @@ def _file(path: Path, text: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def _make_layer(layer: Path) -> None:
+# What a bare Debian lacks of a machine, besides what apt has installed in any case.
+PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "dbus",
+    "dbus-broker",
+    "dbus-user-session",
+    "libpam-systemd",
+    "systemd",
+    "systemd-sysv",
+)
+
+
+def bare_debian(folder: Path, release: str = "bookworm") -> Path:
+    """A Debian with nothing on it that a machine does not need; takes minutes. To be handed to `booted`."""
+    assert shutil.which("debootstrap"), "debootstrap is missing: apt install debootstrap"
+    include = f"--include={','.join(PACKAGES)}"
+    run("debootstrap", "--variant=minbase", include, release, folder, seconds=600).succeeded()
+    return folder
+
+
+def _make_layer(layer: Path, system: Path) -> None:
     """What is different inside: the accounts, and as little to start as possible."""
     taken = {entry.pw_uid for entry in pwd.getpwall()} & {account.uid for account in ACCOUNTS}
     assert not taken, f"the user ids {taken} are somebody's here; the tests need them for their own machine"
     names = {of.name for of in ACCOUNTS}
 
     def with_accounts(path: str, line: Callable[[Account], str]) -> str:
-        kept = [one for one in Path(path).read_text().splitlines() if one.partition(":")[0] not in names]
+        kept = [one for one in (system / path[1:]).read_text().splitlines() if one.partition(":")[0] not in names]
         return "\n".join(kept + [line(of) for of in ACCOUNTS]) + "\n"
 
     passwd = with_accounts("/etc/passwd", lambda of: f"{of.name}:x:{of.uid}:{of.uid}::{of.home}:/bin/sh")
@@ -281,6 +305,11 @@ class Machine:
         answer = self.run("busctl", "--user", "get-property", *asked, "SystemState", user=account)
         return answer.output.strip() == 's "running"'
 
+    def install(self, package: Path) -> Finished:
+        """Installs a package's file, whose dependencies have to be there. It asks nothing, and keeps changed files."""
+        copy = shutil.copy2(package, self.share)
+        return self.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "--install", copy, seconds=120)
+
     def exporter(self, account: Account = ROOT) -> Exporter:
         """The exporter, to be run inside by somebody."""
         return Exporter(self.binary, self.share, self.entering(account), self.environment(account))
@@ -299,15 +328,17 @@ class Machine:
 
 
 @contextlib.contextmanager
-def booted(binary: Path, share: Path) -> Iterator[Machine]:
-    """Boots the machine for the length of a `with` block. `share` is seen inside under its own path."""
+def booted(binary: Path, share: Path, system: Path = Path("/")) -> Iterator[Machine]:
+    """Boots the machine for the length of a `with` block. `share` is seen inside under its own path. `system` is what it is a
+    copy of: this system, or a `bare_debian`."""
     for path, package in NEEDED.items():
-        assert os.path.exists(path), f"{path} is missing: these tests need the package {package}"
+        where = Path("/") if path in OUTSIDE else system
+        assert (where / path[1:]).exists(), f"{path} is missing in {where}: these tests need the package {package}"
     assert os.geteuid() == 0, "these tests boot a machine and need root"
     layer, place = share / "layer", share / "machine"
     layer.mkdir()
     place.mkdir()
-    _make_layer(layer)
+    _make_layer(layer, system)
     inside = share / "inside"
     inside.mkdir()
     inside.chmod(0o755)
@@ -330,7 +361,7 @@ def booted(binary: Path, share: Path) -> Iterator[Machine]:
     unshare = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"]
     begun = time.monotonic()
     boot = (*unshare, "sh", "-euc", BOOT, "boot")
-    with _control_group() as group, running(*boot, group, layer, place, *flags) as program:
+    with _control_group() as group, running(*boot, group, system, layer, place, *flags) as program:
         leader = wait_for("systemd to be started", lambda: _leader(program))
         machine = Machine(program, leader, inside, copy, 0.0)
 
