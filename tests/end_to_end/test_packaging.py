@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
 import tomllib
 from pathlib import Path
+from typing import Sequence
 
 import pytest
 
@@ -15,6 +19,16 @@ PACKAGING = REPOSITORY / "packaging"
 MANIFEST = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())
 DEB = MANIFEST["package"]["metadata"]["deb"]
 UNITS = ("hermes-exporter.service", "hermes-alert-bridge.service")
+REPORT = "hermes-exporter-report@"
+DEPLOYMENT = REPOSITORY / "docs/deployment-debian.md"
+# What a unit is changed with to be judged by systemd-analyze.
+FIGURES: dict[str, tuple[str, Sequence[str]]] = {
+    "as it is installed": ("hermes-exporter.service", ()),
+    "with `no-root.conf`": ("hermes-exporter.service", ("no-root.conf",)),
+    "with `no-homes.conf`": ("hermes-exporter.service", ("no-homes.conf",)),
+    "the bridge": ("hermes-alert-bridge.service", ()),
+    "the bridge with `hermes-homes.conf`": ("hermes-alert-bridge.service", ("hermes-homes.conf",)),
+}
 
 
 def installed() -> dict[str, Path]:
@@ -40,7 +54,7 @@ def test_every_file_of_the_package_is_there() -> None:
 def test_paths_that_are_named_are_installed() -> None:
     files = set(installed())
     folders = {str(parent) for path in files for parent in Path(path).parents}
-    texts = [path for path in PACKAGING.rglob("*") if path.is_file()] + [REPOSITORY / "docs/deployment-debian.md"]
+    texts = [path for path in PACKAGING.rglob("*") if path.is_file()] + [DEPLOYMENT]
     for text in texts:
         for named in re.findall(r"/(?:usr/share|etc/default)/(?:doc/)?hermes-[\w./-]+", text.read_text()):
             path = named.rstrip("./")
@@ -56,6 +70,99 @@ def test_a_unit_is_understood_by_systemd(binary: Path, bridge_binary: Path, tmp_
     tried.write_text(text.replace(program, str(binary if "exporter" in unit else bridge_binary)))
     found = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", tried).succeeded()
     assert unit not in found.output + found.log, found.log
+
+
+def with_changes(folder: Path, unit: str, changes: Sequence[str]) -> Path:
+    """A unit and examples of changes to it, in a folder as systemd has them."""
+    copy = Path(shutil.copy(PACKAGING / "systemd" / unit, folder))
+    for change in changes:
+        below = folder / f"{unit}.d"
+        below.mkdir(exist_ok=True)
+        shutil.copy(PACKAGING / "examples" / change, below)
+    return copy
+
+
+def test_the_changes_to_units_are_understood_by_systemd(binary: Path, tmp_path: Path) -> None:
+    (tmp_path / "apart").mkdir()
+    shutil.copy(PACKAGING / "examples/hermes-exporter.socket", tmp_path)
+    together = with_changes(tmp_path, "hermes-exporter.service", ("no-homes.conf", "socket.conf", "web.conf"))
+    other = with_changes(tmp_path, "hermes-alert-bridge.service", ("hermes-homes.conf",))
+    apart = with_changes(tmp_path / "apart", "hermes-exporter.service", ("no-root.conf",))
+    tried = {path.name for folder in tmp_path.rglob("*.d") for path in folder.iterdir()}
+    assert tried == {path.name for path in (PACKAGING / "examples").glob("*.conf")}
+    for unit in (together, other, apart):
+        unit.write_text(re.sub(r"/usr/bin/hermes-\S+", str(binary), unit.read_text()))
+    for units in ((together, tmp_path / "hermes-exporter.socket"), (other,), (apart,)):
+        found = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units).succeeded()
+        assert "hermes" not in found.output + found.log, found.log
+
+
+def test_the_units_of_users_are_understood_by_systemd(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    units = [PACKAGING / "systemd/user" / f"{REPORT}.{kind}" for kind in ("service", "timer")]
+    flags = ("--user", "--man=no", "--recursive-errors=no")
+    found = run("systemd-analyze", "verify", *flags, *units, environment=environment).succeeded()
+    assert found.output + found.log == ""
+
+
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_a_report_is_made_with_the_configuration_of_the_user_if_it_is_there(
+    tmp_path: Path, is_configured: bool
+) -> None:
+    text = (PACKAGING / "systemd/user" / f"{REPORT}.service").read_text()
+    (line,) = re.findall(r"^ExecStart=(.*)$", text, re.M)
+    configuration = tmp_path / "with a space/hermes-exporter.yml"
+    configuration.parent.mkdir()
+    words = shlex.split(line.replace("$$", "$").replace("/usr/bin/hermes-exporter", r'printf "%s\n"'))
+    assert words[-2:] == ["%i", "%E/hermes-exporter/hermes-exporter.yml"]
+    if is_configured:
+        configuration.write_text("instances: []\n")
+    asked = run(*words[:-2], "bheem", configuration).succeeded().output.splitlines()
+    expected = ["report", "--instance", "bheem", "--output", "/var/lib/hermes-exporter/reports/bheem.json"]
+    assert asked == expected + (["--config.file", str(configuration)] if is_configured else [])
+
+
+def test_everybody_may_add_a_report_and_nobody_may_list_them(tmp_path: Path) -> None:
+    configuration = PACKAGING / "tmpfiles/hermes-exporter.conf"
+    run("systemd-tmpfiles", "--create", f"--root={tmp_path}", configuration).succeeded()
+    kept = tmp_path / "var/lib/hermes-exporter"
+    modes = {path.name: oct(path.stat().st_mode & 0o7777) for path in (kept, kept / "reports")}
+    assert modes == {"hermes-exporter": "0o755", "reports": "0o1733"}
+    purged = re.findall(r"rm -rf (.*)$", (PACKAGING / "debian/postrm").read_text(), re.M)
+    assert "/var/lib/hermes-exporter" in purged[0].split()
+
+
+def test_manual_pages_are_without_a_mistake() -> None:
+    pages = sorted((PACKAGING / "man").glob("*.1"))
+    assert len(pages) > 10
+    tried = 0
+    for program, flags in (("groff", ("-man", "-ww", "-Tutf8", "-z")), ("mandoc", ("-Tlint", "-Wwarning"))):
+        if shutil.which(program):
+            tried += 1
+            found = run(program, *flags, *pages).succeeded()
+            assert found.output + found.log == "", program
+    if not tried:
+        pytest.skip("neither groff nor mandoc is here")
+
+
+def test_the_figures_in_the_documentation_are_those_of_the_units(tmp_path: Path) -> None:
+    if not run("systemctl", "--version").succeeded().output.startswith("systemd 252 "):
+        pytest.skip("each version of systemd counts differently; the figures are those of 252")
+    table = "| the exporter | exposure |\n|---|---|\n"
+    for number, (name, (unit, changes)) in enumerate(FIGURES.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        judged = run("systemd-analyze", "security", "--offline=true", "--no-pager", with_changes(folder, unit, changes))
+        (figure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+) ", judged.succeeded().output)
+        table += f"| {name} | {figure} |\n"
+    begins, ends = "(UPDATE_GOLDEN=1). -->\n", "<!-- What was made ends here. -->\n"
+    text = DEPLOYMENT.read_text()
+    before, rest = text.split(begins)
+    former, after = rest.split(ends)
+    if os.environ.get("UPDATE_GOLDEN"):
+        DEPLOYMENT.write_text(before + begins + table + ends + after)
+        return
+    assert former == table, "run this test with UPDATE_GOLDEN=1"
 
 
 @pytest.mark.parametrize("unit", UNITS)
