@@ -13,6 +13,7 @@
 //! * [`findings`]: what is wrong, judged from Snapshots.
 //! * [`expose`]: renderings of Snapshots and findings: Prometheus metrics, JSON, the page.
 //! * [`serve`]: the HTTP server around them; [`reload`]: changing the configuration under it.
+//! * [`prometheus`]: whether its configuration scrapes the exporter rightly.
 //! * [`demo`]: sample homes and a stand-in gateway, to try all of this without Hermes.
 
 pub mod backup;
@@ -25,6 +26,7 @@ pub mod endpoint;
 pub mod expose;
 pub mod findings;
 pub mod instance;
+pub mod prometheus;
 pub mod reload;
 pub mod reported;
 pub mod serve;

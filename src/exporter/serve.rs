@@ -29,10 +29,11 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 use super::collect::engine::Selection;
-use super::collect::{COLLECTORS, Scope, entry};
+use super::collect::{COLLECTORS, entry};
 use super::expose::family::ExporterFacts;
 use super::expose::findings;
 use super::expose::metrics::{Exposition, Judged};
+use super::expose::targets::{self, machine_collectors};
 use super::findings::{FleetFindings, Severity};
 use super::reload::Reloader;
 use super::snapshot::Fleet;
@@ -114,10 +115,6 @@ fn judged(selection: &Selection) -> Judged {
     }
 }
 
-fn machine_collectors() -> impl Iterator<Item = &'static str> {
-    COLLECTORS.iter().filter(|entry| matches!(entry.scope, Scope::Machine { .. })).map(|entry| entry.name)
-}
-
 async fn snapshots(State(service): State<Service>, headers: HeaderMap) -> Response {
     let fleet = service.reloader.crew().look(&Selection::default(), deadline(&headers)).await;
     json(&*fleet)
@@ -151,21 +148,12 @@ async fn what_is_wrong(State(service): State<Service>, RawQuery(query): RawQuery
 }
 
 /// One target per instance, and one for the exporter and the machine, all at the address that was asked.
-///
-/// The label `instance` is set to the instance's name here, so that it is right even without `honor_labels`.
 async fn targets(State(service): State<Service>, headers: HeaderMap) -> Response {
     let Some(address) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
         return (StatusCode::BAD_REQUEST, "the request names no host\n").into_response();
     };
-    let group = |labels: serde_json::Value| serde_json::json!({"targets": [address], "labels": labels});
-    let path = &*service.telemetry_path;
     let crew = service.reloader.crew();
-    let of_instance =
-        |name: &str| group(serde_json::json!({"__metrics_path__": path, "__param_instance": name, "instance": name}));
-    let of_machine: Vec<_> = machine_collectors().collect();
-    let mut groups: Vec<_> = crew.instance_names().map(of_instance).collect();
-    groups.push(group(serde_json::json!({"__metrics_path__": path, "__param_collect": of_machine.join(",")})));
-    json(&groups)
+    json(&targets::groups(crew.instance_names(), address, &service.telemetry_path, &[]))
 }
 
 async fn reload(State(service): State<Service>, headers: HeaderMap) -> Response {

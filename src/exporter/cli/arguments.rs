@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::targets::TargetsArguments;
 use crate::command_line;
 use crate::exporter::collect::COLLECTORS;
 use crate::exporter::expose::runbooks::Runbook;
@@ -65,11 +66,20 @@ pub(super) enum Command {
     Report(ReportArguments),
     /// Print the Hermes homes that are found, as a configuration file to start from
     Discover(DiscoverArguments),
-    /// Say whether a configuration file is valid, and what is wrong where it is not
+    /// Say whether a configuration file is valid, and what is wrong where it is not; also of how Prometheus scrapes
     CheckConfig {
         /// The configuration file
-        file: PathBuf,
+        #[arg(required_unless_present = "prometheus")]
+        file: Option<PathBuf>,
+        /// Say also whether this configuration of Prometheus scrapes the exporter rightly
+        #[arg(long, value_name = "FILE")]
+        prometheus: Option<PathBuf>,
+        /// The scrape job of the exporter, where neither its name nor its targets tell; may be given several times
+        #[arg(long = "job", value_name = "NAME", requires = "prometheus")]
+        jobs: Vec<String>,
     },
+    /// Print what Prometheus is to scrape, one target per instance, or write it to a file for its file_sd_configs
+    Targets(TargetsArguments),
     /// Ask the exporter that runs here whether it is healthy: exit code 0, or 1 with what is wrong; for a container's HEALTHCHECK
     Healthcheck(HealthcheckArguments<10119>),
     /// Play an incident in sample homes, through Prometheus and the bridge to a chat, to try everything without Hermes

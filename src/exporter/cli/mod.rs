@@ -7,14 +7,17 @@
 
 mod arguments;
 mod check;
+mod check_prometheus;
 mod output;
 mod report;
 mod run;
+mod targets;
 
 use std::process::ExitCode;
 
 use super::config::ConfigError;
 use super::demo::DemoError;
+use super::prometheus::PrometheusError;
 use crate::command_line::{self, EXIT_USAGE};
 use crate::config_file::{instead, nearest};
 use crate::logging;
@@ -33,6 +36,9 @@ pub enum CommandError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// It can not be told whether Prometheus scrapes the exporter rightly.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
     /// An address can not be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -111,6 +117,7 @@ impl CommandError {
     fn exit_code(&self, failure: ExitCode) -> ExitCode {
         match self {
             CommandError::Config(_)
+            | CommandError::Prometheus(_)
             | CommandError::Guard(GuardError::Config(_))
             | CommandError::TelemetryPath { .. }
             | CommandError::NoSuchInstance { .. }

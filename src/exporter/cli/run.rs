@@ -13,8 +13,10 @@ use super::arguments::{
     Arguments, Command, DemoArguments, DiscoverArguments, ScrapeArguments, ScrapeFormat, ServeArguments,
 };
 use super::check::check;
+use super::check_prometheus::check_prometheus;
 use super::output::write_atomically;
 use super::report::report;
+use super::targets::targets;
 use super::{CommandError, OutputError};
 use crate::command_line;
 use crate::exporter::collect::background::Background;
@@ -45,7 +47,11 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Scrape(arguments) => scrape(&arguments),
         Command::Report(arguments) => report(&arguments),
         Command::Discover(arguments) => discover(&arguments),
-        Command::CheckConfig { file } => check_config(&file),
+        Command::CheckConfig { file, prometheus, jobs } => {
+            let code = file.map_or(Ok(ExitCode::SUCCESS), |file| check_config(&file))?;
+            prometheus.map_or(Ok(code), |prometheus| check_prometheus(&prometheus, &jobs))
+        }
+        Command::Targets(arguments) => targets(arguments),
         Command::Healthcheck(arguments) => {
             print(&format!("{}\n", healthcheck::ask(&arguments)?)).map(|()| ExitCode::SUCCESS)
         }
@@ -108,6 +114,15 @@ pub(super) fn load_without(
     Ok(config)
 }
 
+/// That metrics can be served under this path.
+pub(super) fn assert_own_path(path: &str) -> Result<(), CommandError> {
+    let is_own_path = path.starts_with('/')
+        && path.len() > 1
+        && !path.contains(['{', '}', ':', '?', '#', '*', ' '])
+        && !["api", "-", "sd", "runbooks"].iter().any(|taken| path.split('/').nth(1) == Some(taken));
+    if is_own_path { Ok(()) } else { Err(CommandError::TelemetryPath { path: path.to_owned() }) }
+}
+
 /// Serves until `stop` completes. What happens `beside` it is begun when it serves, on the thread that has called this,
 /// and is dropped with it.
 fn serve_until(
@@ -118,13 +133,7 @@ fn serve_until(
     telemetry_path: &str,
     beside: impl AsyncFnOnce(SocketAddr),
 ) -> Result<ExitCode, CommandError> {
-    let is_own_path = telemetry_path.starts_with('/')
-        && telemetry_path.len() > 1
-        && !telemetry_path.contains(['{', '}', ':', '?', '#', '*', ' '])
-        && !["api", "-", "sd", "runbooks"].iter().any(|taken| telemetry_path.split('/').nth(1) == Some(taken));
-    if !is_own_path {
-        return Err(CommandError::TelemetryPath { path: telemetry_path.to_owned() });
-    }
+    assert_own_path(telemetry_path)?;
     raise_descriptor_limit();
     let background = Background::start().map_err(system("starting a thread"))?;
     let reloader = Arc::new(Reloader::new(loader, background)?);

@@ -7,6 +7,7 @@
 //! * [`page`]: the status page for people; [`runbooks`]: what to do about a finding, as pages.
 //! * [`findings`]: what is wrong, as JSON; [`check`]: the same as a table for people.
 //! * [`self_report`]: a Snapshot as it is left for somebody else's exporter to read.
+//! * [`targets`]: what Prometheus is to scrape.
 
 pub mod check;
 pub mod families;
@@ -17,3 +18,4 @@ pub mod page;
 pub mod reference;
 pub mod runbooks;
 pub mod self_report;
+pub mod targets;
