@@ -15,6 +15,7 @@
 //! * [`check`]: what `check` prints, and with which code it exits.
 //! * [`alerts`]: the alert rules against the findings, the metrics, the runbooks and their own tests.
 //! * `manuals`: manual pages and completions are what the commands and flags of both programs say.
+//! * [`scrape_jobs`]: what `check-config --prometheus` says, also of what is shipped and documented.
 //! * [`documents`]: links between the documents lead somewhere.
 //!
 //! Tests against the real Hermes, a real Prometheus and so on are in `tests/end_to_end`.
@@ -37,4 +38,5 @@ mod logs;
 mod manuals;
 mod properties;
 mod reports;
+mod scrape_jobs;
 mod untouched;

@@ -123,6 +123,9 @@ fn in_plain_words(message: &str) -> String {
         "invalid i64" | "invalid i32" | "invalid u32" => "a whole number is expected here".to_owned(),
         "invalid boolean" => "`true` or `false` is expected here".to_owned(),
         "duplicate field `unit`" => "`unit` and `pattern` are two names of one key; write one of them".to_owned(),
+        other if other.starts_with("multiple YAML documents") => {
+            "one document is expected, and with `---` a second one begins here".to_owned()
+        }
         other if other.starts_with("cannot deserialize null") => "a value is missing here".to_owned(),
         other if other.contains("found a tab") || other.starts_with("tabs disallowed") => {
             "there is a tab in or after this line; YAML is indented with spaces".to_owned()
