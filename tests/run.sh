@@ -54,7 +54,8 @@ cargo deny --locked check bans licenses sources
 
 install_missing python3=python3 git=git curl=curl chromium=chromium chromedriver=chromium-driver \
     prometheus=prometheus amtool=prometheus-alertmanager setpriv=util-linux nsenter=util-linux ip=iproute2 \
-    node=nodejs npm=npm shellcheck=shellcheck openssl=openssl docker-compose=docker-compose
+    node=nodejs npm=npm shellcheck=shellcheck openssl=openssl groff=groff-base \
+    docker-compose=docker-compose
 # For a machine with a systemd of its own, over what is installed here.
 install_missing systemd-nspawn=systemd-container dbus-daemon=dbus dbus-broker-launch=dbus-broker \
     /lib/systemd/system/dbus.service=dbus /usr/lib/systemd/user/dbus.service=dbus-user-session \

@@ -83,8 +83,8 @@ NUMBERS = itertools.count(1)
 # The kind of journal entry that systemd writes when a unit has failed.
 UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 
-# Runs in namespaces of its own, one for mounts and one for processes. Its arguments are the control group, the system to
-# copy, the folder with what is to be different inside, a folder to mount on, and then those of systemd-nspawn.
+# Runs in namespaces of its own, one for mounts and one for processes. Its arguments are the control group, the system
+# to copy, the folder with what is to be different inside, a folder to mount on, and then those of systemd-nspawn.
 BOOT = """
 cgroup=$1 system=$2 layer=$3 place=$4; shift 4
 echo $$ > "$cgroup/cgroup.procs"
@@ -131,15 +131,15 @@ def bare_debian(folder: Path, release: str = "bookworm") -> Path:
     return folder
 
 
-def _make_layer(layer: Path, system: Path) -> None:
+def _make_layer(layer: Path, system: Path, accounts: Sequence[Account]) -> None:
     """What is different inside: the accounts, and as little to start as possible."""
-    taken = {entry.pw_uid for entry in pwd.getpwall()} & {account.uid for account in ACCOUNTS}
+    taken = {entry.pw_uid for entry in pwd.getpwall()} & {account.uid for account in accounts}
     assert not taken, f"the user ids {taken} are somebody's here; the tests need them for their own machine"
-    names = {of.name for of in ACCOUNTS}
+    names = {of.name for of in accounts}
 
     def with_accounts(path: str, line: Callable[[Account], str]) -> str:
         kept = [one for one in (system / path[1:]).read_text().splitlines() if one.partition(":")[0] not in names]
-        return "\n".join(kept + [line(of) for of in ACCOUNTS]) + "\n"
+        return "\n".join(kept + [line(of) for of in accounts]) + "\n"
 
     passwd = with_accounts("/etc/passwd", lambda of: f"{of.name}:x:{of.uid}:{of.uid}::{of.home}:/bin/sh")
     _file(layer / "etc/passwd", passwd)
@@ -151,7 +151,7 @@ def _make_layer(layer: Path, system: Path) -> None:
     _file(layer / "etc/tmpfiles.d/tmp.conf", "")
     (layer / "etc/systemd/system").mkdir(parents=True)
     (layer / "etc/systemd/user").mkdir(parents=True)
-    for account in ACCOUNTS:
+    for account in accounts:
         home = layer / account.home[1:]
         units = home / ".config/systemd/user"
         units.mkdir(parents=True)
@@ -307,8 +307,8 @@ class Machine:
 
     def install(self, package: Path) -> Finished:
         """Installs a package's file, whose dependencies have to be there. It asks nothing, and keeps changed files."""
-        copy = shutil.copy2(package, self.share)
-        return self.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "--install", copy, seconds=120)
+        dpkg = ("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold")
+        return self.run(*dpkg, "--install", shutil.copy2(package, self.share), seconds=120)
 
     def exporter(self, account: Account = ROOT) -> Exporter:
         """The exporter, to be run inside by somebody."""
@@ -328,9 +328,11 @@ class Machine:
 
 
 @contextlib.contextmanager
-def booted(binary: Path, share: Path, system: Path = Path("/")) -> Iterator[Machine]:
-    """Boots the machine for the length of a `with` block. `share` is seen inside under its own path. `system` is what it is a
-    copy of: this system, or a `bare_debian`."""
+def booted(
+    binary: Path, share: Path, system: Path = Path("/"), accounts: Sequence[Account] = ACCOUNTS
+) -> Iterator[Machine]:
+    """Boots the machine for the length of a `with` block. `share` is seen inside under its own path. `system` is what
+    it is a copy of: this system, or a `bare_debian`."""
     for path, package in NEEDED.items():
         where = Path("/") if path in OUTSIDE else system
         assert (where / path[1:]).exists(), f"{path} is missing in {where}: these tests need the package {package}"
@@ -338,7 +340,7 @@ def booted(binary: Path, share: Path, system: Path = Path("/")) -> Iterator[Mach
     layer, place = share / "layer", share / "machine"
     layer.mkdir()
     place.mkdir()
-    _make_layer(layer, system)
+    _make_layer(layer, system, accounts)
     inside = share / "inside"
     inside.mkdir()
     inside.chmod(0o755)
@@ -371,7 +373,7 @@ def booted(binary: Path, share: Path, system: Path = Path("/")) -> Iterator[Mach
             if state == "degraded":
                 raise RuntimeError(f"the machine came up degraded:\n{machine.systemctl('--failed')}{machine.journal()}")
             assert state == "running", f"the system is {state!r}: {program.everything()[-2_000:]}"
-            without = [of.name for of in ACCOUNTS if of.lingers and not machine.has_manager(of)]
+            without = [of.name for of in accounts if of.lingers and not machine.has_manager(of)]
             assert not without, f"no manager yet: {without}"
             return True
 

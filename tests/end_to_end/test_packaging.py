@@ -109,7 +109,7 @@ def test_the_units_of_users_are_understood_by_systemd(tmp_path: Path) -> None:
 def test_a_report_is_made_with_the_configuration_of_the_user_if_it_is_there(
     tmp_path: Path, is_configured: bool
 ) -> None:
-    text = (PACKAGING / "systemd/user" / f"{REPORT}.service").read_text()
+    text = (PACKAGING / "systemd/user" / f"{REPORT}.service").read_text().replace("\\\n", " ")
     (line,) = re.findall(r"^ExecStart=(.*)$", text, re.M)
     configuration = tmp_path / "with a space/hermes-exporter.yml"
     configuration.parent.mkdir()
