@@ -224,7 +224,7 @@ fn what_is_hidden_is_neither_completed_nor_described() {
             hidden += usize::from(command.is_hide_set());
         }
     }
-    assert_eq!(hidden, 2);
+    assert!(hidden > 0);
 }
 
 #[test]
