@@ -23,6 +23,7 @@ RUNBOOKS = {
     "HermesExporterDown": "exporter_down",
     "HermesExporterAbsent": "exporter_down",
     "HermesHonorLabelsMissing": "honor_labels_missing",
+    "HermesInstanceNameTaken": "instance_name_taken",
     "HermesInstanceGone": "instance_gone",
     "HermesExporterConfigReloadFailed": "exporter_config_reload_failed",
     "HermesAlertBridgeDown": "bridge_down",

@@ -58,14 +58,15 @@ def rules_at_once(rules: Path, to: Path, interval: Optional[str]) -> None:
 
 
 @contextlib.contextmanager
-def serving_prometheus(binary: Path, configuration: Path) -> Iterator[Prometheus]:
-    """Prometheus with this configuration, and its data beside it, for the length of a `with` block."""
+def serving_prometheus(binary: Path, configuration: Path, *more: str) -> Iterator[Prometheus]:
+    """Prometheus with this configuration and more flags, and its data beside it, for the length of a `with` block."""
     port = free_port()
     flags = [
         f"--config.file={configuration}",
         f"--storage.tsdb.path={configuration.with_name('prometheus-data')}",
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
+        *more,
     ]
     with running(binary, *flags) as program:
         prometheus = Prometheus(port, program)

@@ -14,9 +14,10 @@ macro_rules! runbooks {
 }
 
 /// All of them, in the order of the index.
-pub(super) static WATCHING: [Runbook; 16] = runbooks! {
+pub(super) static WATCHING: [Runbook; 17] = runbooks! {
     "exporter_down" => "Exporter down",
     "honor_labels_missing" => "Instances under the wrong name",
+    "instance_name_taken" => "Two instances of one name",
     "instance_gone" => "Instance gone",
     "exporter_config_reload_failed" => "Exporter could not load its configuration",
     "bridge_down" => "Bridge down",
