@@ -231,3 +231,60 @@ fn the_stand_in_refuses_a_real_home() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(std::fs::read(homes.vijay().join("gateway_state.json")).unwrap(), before);
 }
+
+#[test]
+fn the_way_of_prometheus_to_the_exporter_is_checked_with_the_configuration_or_alone() {
+    let home = empty();
+    let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).unwrap();
+    write("none.yml", "instances: []\n");
+    write("well.yml", "scrape_configs:\n- job_name: hermes\n  honor_labels: true\n");
+    write("wrong.yml", "scrape_configs:\n- job_name: hermes\n");
+    let rightly = "well.yml: scrapes the exporter rightly, by the job \"hermes\"\n";
+    let (code, out, error) = run(home.path(), &["check-config", "--prometheus", "well.yml"]);
+    assert_eq!((code, out.as_str(), error.as_str()), (0, rightly, ""));
+    let (code, out, _) = run(home.path(), &["check-config", "none.yml", "--prometheus", "well.yml"]);
+    assert_eq!((code, out), (0, format!("none.yml: valid, 0 instances\n{rightly}")));
+    let (code, out, _) = run(home.path(), &["check-config", "--prometheus", "wrong.yml"]);
+    assert_eq!(code, 64);
+    assert!(out.starts_with("wrong.yml:2: fault: job \"hermes\": honor_labels is missing: "), "{out}");
+    let (code, out, error) = run(home.path(), &["check-config", "--prometheus", "well.yml", "--job", "hermse"]);
+    assert_eq!((code, out.as_str()), (64, ""));
+    assert!(error.contains("there is no scrape job called \"hermse\"; did you mean \"hermes\"?"), "{error}");
+    assert_eq!(run(home.path(), &["check-config"]).0, 64);
+    assert_eq!(run(home.path(), &["check-config", "none.yml", "--job", "hermes"]).0, 64);
+}
+
+#[test]
+fn targets_are_those_that_are_served_and_written_whole() {
+    let home = empty();
+    std::fs::write(home.path().join("two.yml"), "instances: [{name: a, home: /a}, {name: b c, home: /b}]\n").unwrap();
+    assert_eq!(run(home.path(), &["targets", "--address", "one:1", "--config.file", "two.yml"]).0, 64);
+    std::fs::write(home.path().join("two.yml"), "instances: [{name: a, home: /a}, {name: ä, home: /b}]\n").unwrap();
+    let serving = Serving::start(home.path(), &["--config.file", "two.yml", "--web.telemetry-path", "/m"]);
+    let served = serving.get("/sd");
+    let served: serde_json::Value = serde_json::from_str(served.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let line = ["targets", "--address", "x:1", "--config.file", "two.yml", "--web.telemetry-path", "/m"];
+    let (code, out, error) = run(home.path(), &line);
+    assert_eq!((code, error.as_str()), (0, ""));
+    let printed: serde_json::Value = serde_json::from_str(&out.replace("x:1", "x")).unwrap();
+    assert_eq!(printed, served);
+
+    let to = home.path().join("box.json");
+    std::fs::write(&to, "former").unwrap();
+    let written = [&line[..], &["--output", "box.json", "--label", "box=one", "--label", "rack=7"]].concat();
+    assert_eq!(run(home.path(), &written), (0, String::new(), String::new()));
+    let groups: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&to).unwrap()).unwrap();
+    assert_eq!(groups.as_array().unwrap().len(), 3);
+    for group in groups.as_array().unwrap() {
+        assert_eq!((&group["labels"]["box"], &group["labels"]["rack"]), (&"one".into(), &"7".into()));
+    }
+    assert_eq!(to.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    let (code, _, error) = run(home.path(), &[&line[..], &["--output", "nowhere/box.json"]].concat());
+    assert_eq!(code, 1);
+    assert!(error.contains("nowhere/box.json could not be written: No such file"), "{error}");
+    for wrong in [["--output", "box.prom"], ["--label", "instance=a"], ["--web.telemetry-path", "m"]] {
+        assert_eq!(run(home.path(), &[&["targets", "--address", "x:1"][..], &wrong].concat()).0, 64, "{wrong:?}");
+    }
+    assert_eq!(run(home.path(), &["targets"]).0, 64);
+    assert_eq!(run(home.path(), &["targets", "--address", "http://x:1"]).0, 64);
+}
