@@ -16,6 +16,7 @@ use super::expose::family::ServiceFacts;
 use crate::error_chain::display_chain;
 use crate::system::processes;
 use crate::system::time::Timestamp;
+use crate::web::guard::Guard;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -98,6 +99,7 @@ pub struct Reloader {
     in_force: ArcSwap<InForce>,
     one_at_a_time: tokio::sync::Mutex<()>,
     facts: Mutex<(bool, Timestamp)>,
+    guard: Arc<Guard>,
 }
 
 impl Reloader {
@@ -110,7 +112,13 @@ impl Reloader {
             in_force: ArcSwap::from_pointee(in_force),
             one_at_a_time: tokio::sync::Mutex::new(()),
             facts: Mutex::new((true, Timestamp::now())),
+            guard: Arc::default(),
         })
+    }
+
+    /// The same, with what its facts tell of who may ask.
+    pub fn guarded_by(self, guard: Arc<Guard>) -> Reloader {
+        Reloader { guard, ..self }
     }
 
     /// The collectors of the configuration in force.
@@ -168,6 +176,7 @@ impl Reloader {
         ServiceFacts {
             is_config_loaded,
             config_loaded_at,
+            web: self.guard.facts(),
             process: processes::find(std::process::id()).ok().flatten().map(|process| process.usage()),
         }
     }

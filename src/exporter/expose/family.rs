@@ -7,6 +7,7 @@ use crate::exporter::snapshot::activity::TurnDurations;
 use crate::exporter::snapshot::{Fleet, Snapshot};
 use crate::system::processes::Usage;
 use crate::system::time::Timestamp;
+use crate::web::guard::GuardFacts;
 
 /// What a family measures, in Prometheus' terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub struct ServiceFacts {
     pub is_config_loaded: bool,
     /// When the configuration in force was loaded.
     pub config_loaded_at: Timestamp,
+    /// How things stand with the file that says who may ask; `None` where there is none.
+    pub web: Option<GuardFacts>,
     /// What its process uses.
     pub process: Option<Usage>,
 }

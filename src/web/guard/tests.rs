@@ -128,7 +128,6 @@ async fn certificates_of_clients_are_judged_as_the_file_says() {
                 (Some(&expired), with_expired),
                 (Some(&foreign), with_foreign),
             ] {
-                // One who is told which authorities are known does not show a certificate of another one by itself.
                 let met = meet(&guard, client_of(&authority, own, &[version])).await;
                 let known = met.as_ref().ok().map(|met| met.client);
                 assert_eq!(known, expected, "{kind} {met:?}");
@@ -312,4 +311,88 @@ fn of_several_certificates_the_first_is_the_servers() {
     let path = folder.write("chain.crt", &swapped).with_file_name("web.yml");
     assert!(Guard::read(&path).unwrap_err().to_string().contains("the server's own is the first"));
     assert!(pem("CERTIFICATE", b"a").starts_with("-----BEGIN CERTIFICATE-----\nYQ==\n"));
+}
+
+#[tokio::test]
+async fn a_session_that_is_resumed_is_that_of_the_same_client_until_the_authority_changes() {
+    let folder = Folder::new();
+    let guard = folder.guard(&with_client_auth("RequireAndVerifyClientCert"));
+    let own = folder.authority.issue(&[], 2200);
+    for version in [&version::TLS12, &version::TLS13] {
+        // Copies of it have one memory of sessions.
+        let config = client_of(&folder.authority.pem(), Some(&own), &[version]);
+        for _ in 0..3 {
+            assert_eq!(meet(&guard, config.clone()).await.unwrap().client, Client::Certified);
+        }
+        let former = folder.authority.pem();
+        folder.write("authority.crt", &Authority::new("next").pem());
+        guard.look(soon());
+        assert!(meet(&guard, config.clone()).await.is_err(), "{version:?}");
+        folder.write("authority.crt", &former);
+        guard.look(soon());
+    }
+}
+
+const DOCUMENT: &str = include_str!("../../../docs/web-configuration.md");
+
+/// The blocks of code of this kind.
+fn blocks(kind: &str) -> Vec<&'static str> {
+    let start = format!("```{kind}\n");
+    DOCUMENT.split(&*start).skip(1).map(|rest| rest.split_once("```").unwrap().0).collect()
+}
+
+#[test]
+fn every_key_and_every_word_is_documented() {
+    for text in [
+        "a: b",
+        "tls_server_config: {a: b}",
+        "http_server_config: {a: b}",
+        "http_server_config: {headers: {a: b}}",
+        "rate_limit: {a: b}",
+    ] {
+        let Err(ConfigError::UnknownKey { known, .. }) = raw::parse(Path::new("f"), text) else { panic!("{text}") };
+        assert!(known.len() > 1);
+        for key in known {
+            assert!(DOCUMENT.contains(&format!("`{key}`")), "{key}");
+        }
+    }
+    let words = client_certificates::ClientAuth::NAMES.iter().map(|(word, _)| *word);
+    let words = words.chain(certificates::VERSIONS.iter().map(|(word, _)| *word));
+    for word in words.chain(certificates::CURVES.iter().map(|(word, _)| *word)) {
+        assert!(DOCUMENT.contains(&format!("`{word}`")), "{word}");
+    }
+    for (suite, _) in certificates::CIPHER_SUITES {
+        assert!(DOCUMENT.contains(&format!("`{}`", suite.replace("_RSA_", "_ECDSA_"))), "{suite}");
+    }
+}
+
+/// The examples are taken as they stand; and where there is openssl, certificates are made as it is said there.
+#[tokio::test]
+async fn what_the_document_says_works() {
+    let folder = Folder::new();
+    let mut own = None;
+    if std::process::Command::new("openssl").arg("version").output().is_ok() {
+        let commands = blocks("sh").into_iter().find(|block| block.contains("openssl req")).unwrap();
+        let made =
+            std::process::Command::new("sh").args(["-euc", commands]).current_dir(folder.root()).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let read = |name| std::fs::read_to_string(folder.path(name)).unwrap();
+        own = Some((read("client.crt"), read("client.key")));
+    } else {
+        eprintln!("openssl is not installed; how the document makes certificates was not tried");
+    }
+    let mut tried = 0;
+    for block in blocks("yaml") {
+        if !block.starts_with("# web.yml") {
+            serde_saphyr::from_str::<serde_json::Value>(block).unwrap();
+            continue;
+        }
+        let guard = folder.guard(block);
+        assert!(guard.has_authentication());
+        let authority = std::fs::read_to_string(folder.path("authority.crt")).unwrap();
+        let met = meet(&guard, client(&authority, own.as_ref())).await.unwrap();
+        assert_eq!(met.client, if own.is_some() { Client::Certified } else { Client::Anonymous });
+        tried += 1;
+    }
+    assert_eq!((tried, blocks("yaml").len()), (1, 3));
 }

@@ -3,6 +3,7 @@
 use super::put;
 use crate::exporter::expose::family::{ExporterFacts, Family, Number, counter, gauge, info};
 use crate::system::processes::Usage;
+use crate::web::guard::GuardFacts;
 
 pub(super) static FAMILIES: &[Family] = &[
     info("hermes_exporter_build_info", &["version"], "The exporter's version")
@@ -19,6 +20,21 @@ pub(super) static FAMILIES: &[Family] = &[
         "When the exporter's configuration in force was loaded",
     )
     .exporter(|facts, sink| facts.service.iter().for_each(|service| sink.sample(&[], service.config_loaded_at.into()))),
+    gauge(
+        "hermes_exporter_web_config_last_reload_successful",
+        &[],
+        "1 when what is in force is what --web.config.file and the files that it names say; only where there is such a file",
+    )
+    .exporter(|facts, sink| of_web(facts).iter().for_each(|web| sink.sample(&[], web.is_loaded.into()))),
+    gauge(
+        "hermes_exporter_web_certificate_expiry_timestamp_seconds",
+        &[],
+        "Until when the certificate is valid that the exporter shows to clients; only with TLS",
+    )
+    .exporter(|facts, sink| {
+        let expiry = of_web(facts).and_then(|web| web.certificate_expiry);
+        expiry.iter().for_each(|expiry| sink.sample(&[], (*expiry).into()));
+    }),
     counter("process_cpu_seconds_total", &[], "Processor time of the exporter, user and system")
         .exporter(|facts, sink| of_process(facts, |process| sink.sample(&[], process.cpu_seconds.into()))),
     gauge("process_resident_memory_bytes", &[], "Resident memory of the exporter")
@@ -30,6 +46,10 @@ pub(super) static FAMILIES: &[Family] = &[
     gauge("process_start_time_seconds", &[], "When the exporter was started")
         .exporter(|facts, sink| of_process(facts, |process| put(sink, &[], &process.start_time.into()))),
 ];
+
+fn of_web(facts: &ExporterFacts) -> Option<GuardFacts> {
+    facts.service.and_then(|service| service.web)
+}
 
 fn of_process(facts: &ExporterFacts, put: impl FnOnce(&Usage)) {
     if let Some(process) = facts.service.as_ref().and_then(|service| service.process.as_ref()) {
