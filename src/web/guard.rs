@@ -19,6 +19,7 @@ mod raw;
 mod rules;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -85,7 +86,9 @@ pub struct GuardFacts {
 pub struct Guard {
     file: Option<PathBuf>,
     rules: ArcSwap<Rules>,
+    /// Held while files are read; nobody who serves waits for it.
     looked: Mutex<Looked>,
+    has_problem: AtomicBool,
     passwords: Passwords,
     turns: Mutex<Bucket>,
 }
@@ -146,6 +149,7 @@ impl Guard {
                 rules.warn();
                 self.rules.store(Arc::new(rules));
                 looked.problem = None;
+                self.has_problem.store(false, Ordering::Relaxed);
                 tracing::info!("The web configuration has changed and was loaded.");
             }
             Err(error) => {
@@ -157,6 +161,7 @@ impl Guard {
                     );
                 }
                 looked.problem = Some(problem);
+                self.has_problem.store(true, Ordering::Relaxed);
                 // What the file names may not have been reached; it is looked at all the same.
                 for (path, _) in &looked.sources {
                     if !sources.iter().any(|(reached, _)| reached == path) {
@@ -207,7 +212,7 @@ impl Guard {
     /// How things stand with the file; `None` where there is none.
     pub fn facts(&self) -> Option<GuardFacts> {
         self.file.as_ref()?;
-        let is_loaded = self.looked.lock().unwrap_or_else(PoisonError::into_inner).problem.is_none();
+        let is_loaded = !self.has_problem.load(Ordering::Relaxed);
         Some(GuardFacts { is_loaded, certificate_expiry: self.rules.load().tls.as_ref().and_then(|tls| tls.expiry) })
     }
 

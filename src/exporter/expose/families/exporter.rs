@@ -56,3 +56,37 @@ fn of_process(facts: &ExporterFacts, put: impl FnOnce(&Usage)) {
         put(process);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::exporter::expose::family::{ExporterFacts, ServiceFacts};
+    use crate::exporter::expose::metrics::Exposition;
+    use crate::exporter::snapshot::Fleet;
+    use crate::system::time::Timestamp;
+    use crate::web::guard::GuardFacts;
+    use crate::web::metrics_text::Format;
+
+    #[test]
+    fn how_the_web_configuration_stands_is_told_where_there_is_one() {
+        let told = |web: Option<GuardFacts>| {
+            let at = Timestamp::from_seconds(1.0).unwrap();
+            let service = ServiceFacts { is_config_loaded: true, config_loaded_at: at, web, process: None };
+            let exposition = Exposition::new(Arc::new(Fleet::at(at)), Some(ExporterFacts { service: Some(service) }));
+            let text = exposition.encode(Format::of_accept(None)).unwrap();
+            text.lines().filter(|line| line.starts_with("hermes_exporter_web_")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(told(None).is_empty());
+        let certificate_expiry = Timestamp::from_seconds(7_258_118_400.0);
+        assert_eq!(
+            told(Some(GuardFacts { is_loaded: false, certificate_expiry })),
+            [
+                "hermes_exporter_web_config_last_reload_successful 0",
+                "hermes_exporter_web_certificate_expiry_timestamp_seconds 7258118400.0"
+            ]
+        );
+        let without_tls = GuardFacts { is_loaded: true, certificate_expiry: None };
+        assert_eq!(told(Some(without_tls)), ["hermes_exporter_web_config_last_reload_successful 1"]);
+    }
+}
