@@ -77,19 +77,20 @@ pub(super) type Sources = Vec<(PathBuf, Option<Stamp>)>;
 
 /// Reads the file and what it names, and notes in `sources` what it reads.
 pub(super) fn read(path: &Path, sources: &mut Sources) -> Result<Rules, ConfigError> {
-    let content = read_noted(path, sources)
-        .map_err(|problem| ConfigError::Read { path: path.to_owned(), source: std::io::Error::other(problem) })?;
-    let text = String::from_utf8(content)
-        .map_err(|_| ConfigError::Read { path: path.to_owned(), source: std::io::Error::other("it is not text") })?;
-    let raw = raw::parse(path, &text)?;
+    let raw = parse(path, sources)?;
     Reading { check: Check::of(path), folder: path.parent().unwrap_or(Path::new("")), sources }.rules(raw)
+}
+
+fn parse(path: &Path, sources: &mut Sources) -> Result<RawFile, ConfigError> {
+    let unreadable = |problem| ConfigError::Read { path: path.to_owned(), source: std::io::Error::other(problem) };
+    let content = read_noted(path, sources).map_err(unreadable)?;
+    let text = String::from_utf8(content).map_err(|_| unreadable("it is not text in UTF-8".to_owned()))?;
+    raw::parse(path, &text)
 }
 
 /// Whether connections to a program with this file are encrypted; for who asks it.
 pub(super) fn is_encrypted(path: &Path) -> Result<bool, ConfigError> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    Ok(raw::parse(path, &text)?.tls_server_config.is_some())
+    Ok(parse(path, &mut Vec::new())?.tls_server_config.is_some())
 }
 
 fn read_noted(path: &Path, sources: &mut Sources) -> Result<Vec<u8>, String> {
