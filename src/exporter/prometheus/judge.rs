@@ -27,9 +27,9 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(5500);
 const JOB_OF_RULES: &str = "hermes";
 
 pub(super) fn judge(configuration: &Configuration, jobs: &[&Job]) -> Vec<Remark> {
-    let mut found = Findings(Vec::new());
+    let mut remarks = Remarks(Vec::new());
     if jobs.is_empty() {
-        found.0.push(Remark {
+        remarks.0.push(Remark {
             path: configuration.path.clone(),
             line: 1,
             weight: Weight::Fault,
@@ -40,20 +40,20 @@ pub(super) fn judge(configuration: &Configuration, jobs: &[&Job]) -> Vec<Remark>
         });
     }
     for job in jobs {
-        found.of_labels(job);
+        remarks.of_labels(job);
         if job.federates() {
             continue;
         }
-        found.of_times(configuration, job);
-        found.of_targets(job);
+        remarks.of_times(configuration, job);
+        remarks.of_targets(job);
     }
-    found.of_what_is_scraped_twice(jobs);
-    found.0
+    remarks.of_what_is_scraped_twice(jobs);
+    remarks.0
 }
 
-struct Findings(Vec<Remark>);
+struct Remarks(Vec<Remark>);
 
-impl Findings {
+impl Remarks {
     fn add(&mut self, weight: Weight, job: &Job, at: (&Path, u64), text: impl Into<String>) {
         let (path, line) = at;
         let job = Some(job.name().to_owned());
