@@ -147,7 +147,7 @@ fn refusals_say_what_would_be_right() {
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert_eq!(
             text,
-            "there is no collector called \"crom\"; there are: gateway, units, cron, credentials, backup, inventory, sessions, activity, home, endpoints, exposure, guardrails, logs, host, tailscale\n"
+            "there is no collector called \"crom\"; there are: gateway, units, cron, credentials, backup, inventory, sessions, activity, home, endpoints, exposure, guardrails, logs, report, host, tailscale\n"
         );
         for path in ["/metrics?instance=nobody", "/api/v1/instances/nobody"] {
             let (status, text) = server.get(path).await;

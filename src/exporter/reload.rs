@@ -17,6 +17,7 @@ use crate::error_chain::display_chain;
 use crate::system::processes;
 use crate::system::time::Timestamp;
 use crate::web::guard::Guard;
+use crate::web::service_manager;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -135,6 +136,13 @@ impl Reloader {
     /// show in [`Reloader::facts`].
     pub async fn reload(&self) -> Result<(), Arc<ConfigError>> {
         let _turn = self.one_at_a_time.lock().await;
+        service_manager::reloading();
+        let outcome = self.load_again().await;
+        service_manager::reloaded(outcome.is_ok());
+        outcome
+    }
+
+    async fn load_again(&self) -> Result<(), Arc<ConfigError>> {
         let (loader, former, background) = (self.loader.clone(), self.crew(), self.background.clone());
         // Files are read, and users are looked up.
         let load = move || Ok(InForce::new(loader.load()?, Some(&former), background));

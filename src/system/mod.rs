@@ -16,6 +16,7 @@
 //! * [`privileges`]: what this process may do beyond the rights of its user.
 //! * [`processes`]: which processes are there, and whether one is the process a record speaks of.
 //! * [`s6`]: what s6 says of a service that it supervises.
+//! * [`scope`]: from where an address can be reached.
 //! * [`sockets`]: which TCP sockets listen, and which process holds them.
 //! * [`sqlite`]: reading somebody else's live SQLite database without leaving a trace.
 //! * [`systemd`]: what the system's manager and those of users say of their units, over D-Bus.
@@ -43,6 +44,7 @@ pub mod privileges;
 pub mod processes;
 #[cfg(feature = "exporter")]
 pub mod s6;
+pub mod scope;
 #[cfg(feature = "exporter")]
 pub mod sockets;
 #[cfg(feature = "exporter")]

@@ -1,41 +1,28 @@
 //! Serving until something says otherwise, and then finishing what is under way.
 
 use std::future::Future;
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How long requests that are under way get to finish.
-const GRACE: Duration = Duration::from_secs(5);
+use super::connections::Server;
+use super::guard::Guard;
+use super::limits::LIMITS;
+use super::listen::Listener;
+use super::service_manager;
 
 /// Serves `router` on all listeners until `stop` completes, then lets requests under way finish.
-pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: impl Future<Output = ()>) -> std::io::Result<()> {
-    let (stopping, _) = watch::channel(false);
-    let mut servers = JoinSet::new();
-    for listener in listeners {
-        let mut stopped = stopping.subscribe();
-        let router = router.clone();
-        servers.spawn(async move {
-            let stopped = async move {
-                // An error means that the sender has gone, which is the end as well.
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            };
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await
-        });
-    }
+pub async fn serve(listeners: Vec<Listener>, guard: Arc<Guard>, router: Router, stop: impl Future<Output = ()>) {
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address().to_string()).collect();
+    let server = Server::new(router, guard, LIMITS);
+    let mut accepting: JoinSet<()> = listeners.into_iter().map(|listener| server.clone().accept(listener)).collect();
+    service_manager::ready(&addresses.join(", "));
     stop.await;
-    let _ = stopping.send(true);
-    let finish = async {
-        while let Some(ended) = servers.join_next().await {
-            ended.map_err(std::io::Error::other)??;
-        }
-        Ok(())
-    };
-    tokio::time::timeout(GRACE, finish).await.unwrap_or(Ok(()))
+    service_manager::stopping();
+    accepting.shutdown().await;
+    server.finish().await;
 }
 
 /// Completes on SIGTERM or SIGINT, with the signal's name.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command_line;
 use crate::logging::{LogLevel, Logging};
+use crate::web::arguments::WebArguments;
 use crate::web::healthcheck::HealthcheckArguments;
 
 /// Brings alerts from Alertmanager to the right Telegram chat, and loses none.
@@ -66,9 +67,8 @@ pub(super) struct ConfigFile {
 pub(super) struct ServeArguments {
     #[command(flatten)]
     pub(super) config: ConfigFile,
-    /// Listen on this address; may be given several times
-    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10120")]
-    pub(super) listen_addresses: Vec<String>,
+    #[command(flatten)]
+    pub(super) web: WebArguments<10120>,
 }
 
 #[derive(Debug, Args)]
@@ -176,7 +176,7 @@ mod tests {
                 other => panic!("{other:?}"),
             };
             assert_eq!(serve.config.config_file, PathBuf::from("a"));
-            assert_eq!(serve.listen_addresses, ["127.0.0.1:1", "[::1]:1"]);
+            assert_eq!(serve.web.listen_addresses, ["127.0.0.1:1", "[::1]:1"]);
         }
     }
 

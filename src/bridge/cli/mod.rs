@@ -35,12 +35,12 @@ pub enum CommandError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// An address can not be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
     /// What says who may ask can not be used.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// An address can not be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The program that runs is not healthy, or is not known to be.
     #[error(transparent)]
     Healthcheck(#[from] HealthcheckError),
@@ -117,8 +117,8 @@ impl CommandError {
             | CommandError::Guard(GuardError::Config(_))
             | CommandError::NoSuchChat { .. }
             | CommandError::NoNotification { .. }
-            | CommandError::Listen(ListenError::Address { .. })
             | CommandError::Payload { .. } => ExitCode::from(EXIT_USAGE),
+            CommandError::Listen(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             CommandError::Healthcheck(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             _ => ExitCode::FAILURE,
         }

@@ -18,7 +18,15 @@ use crate::bridge::service::{Service, Stop};
 use crate::bridge::store::{Store, outside};
 use crate::bridge::tasks::{Patience, Task, Tasks};
 use crate::bridge::{auth, buttons, deliver, ends, housekeeping, ping, serve as server, watchdog};
+use crate::web::arguments::WebArguments;
+use crate::web::guard::Guard;
 use crate::web::{healthcheck, lifetime, listen};
+
+/// What is asked by who only wants to know how it is.
+const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
+
+/// What demands `auth` of the configuration, where there is one.
+const OWN_PATHS: [&str; 3] = ["/alertmanager", "/notify", "/-/reload"];
 
 /// How long tasks get to end, above the time that a call to Telegram may take: one that is under way has an outcome that
 /// is better known.
@@ -41,13 +49,14 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
 fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
     let reloader = Arc::new(Reloader::start(arguments.config.config_file)?);
     let runtime = runtime()?;
-    let served = runtime.block_on(serve_until_stopped(reloader, &arguments.listen_addresses));
+    let served = runtime.block_on(serve_until_stopped(reloader, &arguments.web));
     // What hangs must not keep the program from ending.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve_until_stopped(reloader: Arc<Reloader>, addresses: &[String]) -> Result<(), CommandError> {
+async fn serve_until_stopped(reloader: Arc<Reloader>, web: &WebArguments<10120>) -> Result<(), CommandError> {
+    let guard = Guard::load(web.web_config_file.as_deref())?;
     let termination = lifetime::termination().map_err(system("waiting for signals"))?;
     let reloading = Arc::clone(&reloader);
     let hangups = lifetime::on_hangup(move || {
@@ -58,8 +67,13 @@ async fn serve_until_stopped(reloader: Arc<Reloader>, addresses: &[String]) -> R
     tokio::spawn(hangups.map_err(system("waiting for signals"))?);
 
     // Before anything is started: a wrong address must not send anything.
-    let listeners = listen::bind(addresses).await?;
     let current = reloader.current();
+    let has_own = current.load().config.auth != Auth::Open;
+    let listeners = web.listen(has_own || guard.has_authentication()).await?;
+    if listen::is_any_public(&listeners) && !web.allow_public_without_auth {
+        let guard = Arc::clone(&guard);
+        reloader.demand_authentication(move || !guard.has_authentication());
+    }
     let store = Store::open(&current.load().config.store)?;
     let service = Service { store: store.clone(), current, metrics: Arc::default(), health: Arc::default() };
     let (stopping, stop) = watch::channel(false);
@@ -67,15 +81,15 @@ async fn serve_until_stopped(reloader: Arc<Reloader>, addresses: &[String]) -> R
     if let Some(problem) = auth::problem(&service.in_force().config.auth) {
         tracing::error!(problem, "Requests are answered with 503 until this is mended.");
     }
-    let is_guarded = service.in_force().config.auth != Auth::Open;
-    listen::announce(&listeners, is_guarded).map_err(system("reading the listener's address"))?;
     let readiness = Readiness::of(service.clone(), reloader, tasks.down());
-    let router = server::router(service.clone(), readiness);
+    let in_force = service.clone();
+    let sees_to_it = move || in_force.in_force().config.auth != Auth::Open;
+    let router = guard.protect(server::router(service.clone(), readiness), &OPEN_PATHS, &OWN_PATHS, sees_to_it);
     let terminated = async {
         let signal = termination.await;
         tracing::info!(signal, "Stopping: no more alerts are taken.");
     };
-    let served = lifetime::serve(listeners, router, terminated).await.map_err(system("serving"));
+    lifetime::serve(listeners, guard, router, terminated).await;
     // Whoever was told that an alert is taken has it in the store; what was not sent is sent after the next start.
     stopping.send_replace(true);
     let call = service.in_force().config.telegram.as_ref().map_or(Duration::ZERO, |telegram| telegram.timeout);
@@ -87,7 +101,7 @@ async fn serve_until_stopped(reloader: Arc<Reloader>, addresses: &[String]) -> R
     let closed = tokio::task::spawn_blocking(move || store.close()).await;
     closed.map_err(|error| CommandError::System { what: "closing the store", source: std::io::Error::other(error) })?;
     tracing::info!("Stopped.");
-    served
+    Ok(())
 }
 
 /// What runs beside the server.

@@ -12,6 +12,7 @@ use crate::command_line;
 use crate::exporter::collect::COLLECTORS;
 use crate::exporter::expose::runbooks::Runbook;
 use crate::logging::{LogLevel, Logging};
+use crate::web::arguments::WebArguments;
 use crate::web::healthcheck::HealthcheckArguments;
 
 /// Watches Hermes agents: reads Hermes homes without touching them and serves what it sees to Prometheus.
@@ -107,9 +108,8 @@ pub(super) struct ServeArguments {
     /// Look at what this file names, instead of at the homes that are found
     #[arg(long = "config.file", value_name = "FILE")]
     pub(super) config_file: Option<PathBuf>,
-    /// Listen on this address; may be given several times
-    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10119")]
-    pub(super) listen_addresses: Vec<String>,
+    #[command(flatten)]
+    pub(super) web: WebArguments<10119>,
     /// Serve the metrics under this path
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     pub(super) telemetry_path: String,
@@ -291,7 +291,7 @@ mod tests {
         ] {
             let serve = serve(line);
             assert_eq!(serve.config_file.as_deref(), Some(std::path::Path::new("a")));
-            assert_eq!(serve.listen_addresses, ["127.0.0.1:1", "[::1]:1"]);
+            assert_eq!(serve.web.listen_addresses, ["127.0.0.1:1", "[::1]:1"]);
             assert_eq!(serve.collectors.0, [("host", false)]);
         }
     }

@@ -124,7 +124,7 @@ impl CommandError {
             | CommandError::WhichInstance { .. }
             | CommandError::InstanceName { .. }
             | CommandError::NobodyToReport => ExitCode::from(EXIT_USAGE),
-            CommandError::Listen(ListenError::Address { .. }) => ExitCode::from(EXIT_USAGE),
+            CommandError::Listen(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             CommandError::Healthcheck(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             _ => failure,
         }

@@ -33,8 +33,13 @@ use crate::exporter::serve;
 use crate::exporter::snapshot::Fleet;
 use crate::system::descriptors;
 use crate::system::users::PASSWD;
+use crate::web::guard::Guard;
+use crate::web::listen::{Address, ListenError, Listener};
 use crate::web::metrics_text::Format;
 use crate::web::{healthcheck, lifetime, listen};
+
+/// What is asked by who only wants to know whether it serves.
+const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
 
 /// Threads for collectors; more than the engine ever runs at once, unless some of them hang.
 const MOST_BLOCKING_THREADS: usize = 64;
@@ -67,7 +72,14 @@ fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
     let loader = loader(arguments.config_file, arguments.collectors.0);
     let runtime = runtime()?;
     let stop = listening_for_signals(&runtime, lifetime::termination)?;
-    serve_until(runtime, stop, loader, &arguments.listen_addresses, &arguments.telemetry_path, async |_| ())
+    let guard = {
+        let _entered = runtime.enter();
+        Guard::load(arguments.web.web_config_file.as_deref())?
+    };
+    let web = arguments.web;
+    let has_authentication = guard.has_authentication();
+    let listen = async || web.listen(has_authentication).await;
+    serve_until(runtime, stop, loader, guard, listen, &arguments.telemetry_path, async |_| ())
 }
 
 fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
@@ -77,7 +89,13 @@ fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
     let mut demo = Demo::set_up()?;
     let loader = loader(Some(demo.config_file()), Vec::new());
     let play = async |address: SocketAddr| demo.play(address, !arguments.no_incident).await;
-    let outcome = serve_until(runtime, stop, loader, &arguments.listen_addresses, "/metrics", play);
+    let listen = async || {
+        // Its homes are invented: everybody may see them.
+        let listeners = listen::bind(&arguments.listen_addresses, true).await?;
+        listen::announce(&listeners, false);
+        Ok(listeners)
+    };
+    let outcome = serve_until(runtime, stop, loader, Arc::default(), listen, "/metrics", play);
     demo.tear_down();
     outcome
 }
@@ -129,14 +147,15 @@ fn serve_until(
     runtime: Runtime,
     stop: impl Future<Output = &'static str>,
     loader: Loader,
-    addresses: &[String],
+    guard: Arc<Guard>,
+    listen: impl AsyncFnOnce() -> Result<Vec<Listener>, ListenError>,
     telemetry_path: &str,
     beside: impl AsyncFnOnce(SocketAddr),
 ) -> Result<ExitCode, CommandError> {
     assert_own_path(telemetry_path)?;
     raise_descriptor_limit();
     let background = Background::start().map_err(system("starting a thread"))?;
-    let reloader = Arc::new(Reloader::new(loader, background)?);
+    let reloader = Arc::new(Reloader::new(loader, background)?.guarded_by(Arc::clone(&guard)));
     let served = runtime.block_on(async {
         let reloading = Arc::clone(&reloader);
         let hangups = lifetime::on_hangup(move || {
@@ -145,12 +164,15 @@ fn serve_until(
             async move { drop(reloader.reload().await) }
         });
         tokio::spawn(hangups.map_err(system("waiting for signals"))?);
-        let listeners = listen::bind(addresses).await?;
-        let first = listen::announce(&listeners, false).map_err(system("reading the listener's address"))?;
+        let listeners = listen().await?;
+        let first = listeners.iter().find_map(|listener| match listener.address() {
+            Address::Internet(address) => Some(*address),
+            Address::Unix(_) => None,
+        });
         // The first look is begun before it is asked for; a scrape that comes meanwhile shares it.
         let crew = reloader.crew();
         tokio::spawn(async move { crew.look(&Selection::default(), Instant::now() + Duration::from_secs(60)).await });
-        let router = serve::router(reloader, telemetry_path);
+        let router = guard.protect(serve::router(reloader, telemetry_path), &OPEN_PATHS, &[], || false);
         let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
         let stop = async {
             let signal = stop.await;
@@ -168,8 +190,8 @@ fn serve_until(
                 _ = stopped => {}
             }
         };
-        let (served, ()) = tokio::join!(lifetime::serve(listeners, router, stop), beside);
-        served.map_err(system("serving"))
+        tokio::join!(lifetime::serve(listeners, guard, router, stop), beside);
+        Ok(())
     });
     // A collector that hangs must not keep the program from ending.
     runtime.shutdown_background();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Label, Reading};
+pub use crate::system::scope::Scope;
 
 /// The ports that an instance's processes listen on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,31 +26,4 @@ pub struct Listener {
     pub scope: Scope,
     /// The program that listens: a fixed word for Hermes' own, else the file name of the executable or script.
     pub program: Label,
-}
-
-/// From where an address can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// From this machine alone.
-    Loopback,
-    /// From a private network (RFC 1918), the link, or a site with unique local addresses.
-    Private,
-    /// From the tailnet.
-    Tailscale,
-    /// From anywhere: a public address, or every address that the machine has.
-    Public,
-}
-
-impl Scope {
-    /// The word used in labels and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scope::Loopback => "loopback",
-            Scope::Private => "private",
-            Scope::Tailscale => "tailscale",
-            Scope::Public => "public",
-        }
-    }
 }

@@ -10,8 +10,6 @@
 //!
 //! Whether a firewall stands in front of a port, or a proxy leads to it, can not be seen from here.
 
-mod scope;
-
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +21,7 @@ use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::exposure::{Exposure, Listener, Scope};
 use crate::exporter::snapshot::units::ManagerKind;
 use crate::exporter::snapshot::{Label, MOST_ENTRIES, Reading, Reason};
+use crate::system::scope::scope;
 use crate::system::sockets::{self, ListeningSocket, NetworkNamespace, SocketError};
 use crate::system::{control_group, processes};
 
@@ -176,7 +175,7 @@ fn holder(id: u32, former: Option<Holder>, sockets: &Sockets) -> Result<Option<H
         let program = program(id);
         let listener = |socket: &ListeningSocket| Listener {
             port: socket.port,
-            scope: scope::scope(socket.address),
+            scope: scope(socket.address),
             program: program.clone(),
         };
         listeners.extend(own.map(listener));
