@@ -147,12 +147,18 @@ fn problem(told: &Value) -> Problem {
     Problem { reason: reason.unwrap_or(Reason::Unsupported), subject: Label::new(subject).as_str().to_owned() }
 }
 
-/// Notes that a part of a report is not understood here, where its collector has not said the like itself.
-fn note_misunderstood(runs: &mut [CollectorRun], collector: &str) {
-    let run = runs.iter_mut().find(|run| run.collector == collector);
-    if let Some(run) = run
-        && run.problems.iter().all(|problem| problem.reason != Reason::Unsupported)
-    {
-        run.problems.push(Problem { reason: Reason::Unsupported, subject: CollectorRun::REPORT.to_owned() });
+/// Notes that a part of a report is not understood here, where its collector has not said the like itself. One that is not
+/// among those that were run could not tell it either: else the instance would seem to be well.
+fn note_misunderstood(runs: &mut Vec<CollectorRun>, collector: &str) {
+    let problem = || Problem { reason: Reason::Unsupported, subject: CollectorRun::REPORT.to_owned() };
+    match runs.iter_mut().find(|run| run.collector == collector) {
+        Some(run) if run.problems.iter().any(|problem| problem.reason == Reason::Unsupported) => {}
+        Some(run) => run.problems.push(problem()),
+        None => runs.push(CollectorRun {
+            collector: collector.to_owned(),
+            duration_seconds: 0.0,
+            problems: vec![problem()],
+            failing_since: None,
+        }),
     }
 }

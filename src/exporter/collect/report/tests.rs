@@ -379,6 +379,16 @@ fn an_older_and_a_newer_report_are_read_as_far_as_they_go() {
 }
 
 #[test]
+fn what_is_not_understood_is_told_also_where_no_collector_is() {
+    let mut report = report();
+    report.as_object_mut().unwrap().remove("collectors");
+    report["units"] = json!({"known": 7});
+    let (snapshot, _) = read_json(&report);
+    let runs: Vec<_> = snapshot.collectors.into_iter().map(|run| (run.collector, run.problems)).collect();
+    assert_eq!(runs, [("units".to_owned(), problem("report", Reason::Unsupported))]);
+}
+
+#[test]
 fn what_time_alone_has_changed_is_told_as_of_now() {
     let after = |passed: f64, change: &dyn Fn(&mut Value)| {
         let mut report = report();
