@@ -116,7 +116,7 @@ fn an_address_that_is_taken_exits_with_1_and_says_what_to_do() {
     let (code, _, error) = run(home.path(), &["--log.level", "error", "--web.listen-address", &taken.to_string()]);
     drop(keep);
     assert_eq!(code, 1);
-    assert!(error.contains("is it running already? --web.listen-address chooses another one"), "{error}");
+    assert!(error.contains("is it running twice? --web.listen-address chooses another one"), "{error}");
 }
 
 #[test]

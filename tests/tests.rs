@@ -11,6 +11,7 @@
 //! * [`http`]: routes, formats, filters, reload.
 //! * [`logs`]: a million records of a log, counted through rotation.
 //! * [`commands`]: the program: commands, exit codes, signals.
+//! * [`serving`]: where the program listens and where it does not, and what systemd is told.
 //! * [`demo`]: the demonstration: its incident, and that nothing of it is left.
 //! * [`check`]: what `check` prints, and with which code it exits.
 //! * [`alerts`]: the alert rules against the findings, the metrics, the runbooks and their own tests.
@@ -39,4 +40,5 @@ mod manuals;
 mod properties;
 mod reports;
 mod scrape_jobs;
+mod serving;
 mod untouched;
