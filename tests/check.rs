@@ -241,7 +241,11 @@ fn names_from_a_home_move_no_cursor_and_begin_no_line() {
     );
     let (_, json, _) = fleet.check(&["--output", "json"]);
     let body: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(body["findings"][0]["subject"], json!(name), "programs get what is there");
+    assert_eq!(
+        body["findings"][0]["subject"],
+        json!("a\u{fffd}[31mb\u{fffd}2Jc\u{fffd}\u{fffd}d\u{fffd}\u{fffd}e\u{fffd}f"),
+        "programs get what people get"
+    );
 }
 
 #[test]

@@ -341,18 +341,15 @@ fn hostile_names_are_escaped_and_capped() {
     let sessions = of(&fleet, "vijay").sessions.known().unwrap();
     let current = &sessions.counts.known().unwrap().current;
     assert_eq!(current.total(), 59 + 10_011, "none is lost");
-    assert_eq!(current.iter().count(), 101);
-    assert_eq!(current.get(evil), 10);
+    // A hundred with what is no word, which is counted with the others.
+    assert_eq!(current.iter().count(), 100);
+    assert!(current.iter().all(|(source, _)| !source.as_str().contains(['"', '\n', ' '])));
     let tools = &of(&fleet, "vijay").activity.known().unwrap().tool_calls;
     assert!(tools.iter().count() <= 101);
     for format in [Format::OpenMetrics, Format::Text] {
         let text = Exposition::new(fleet.clone(), None).encode(format).unwrap();
         assert!(text.lines().all(|line| line.starts_with('#') || line.starts_with("hermes_")), "one sample per line");
-        assert_eq!(
-            text.matches("# EOF").count(),
-            usize::from(format == Format::OpenMetrics) + 1,
-            "the other stands in a label"
-        );
+        assert_eq!(text.matches("# EOF").count(), usize::from(format == Format::OpenMetrics), "no other one");
         assert!(text.len() < 200_000);
     }
 }

@@ -247,6 +247,6 @@ fn a_port_that_is_taken_is_told_and_nothing_is_left() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains(&format!("can not listen on {address}")), "{error}");
+    assert!(error.contains(&format!("something listens on {address} already")), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
 }

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_hermes_alert_bridge_global_optspecs
-    string join \n config.file= web.listen-address= log.level= log.format= h/help V/version
+    string join \n config.file= web.listen-address= web.config.file= web.systemd-socket web.allow-public-without-auth log.level= log.format= h/help V/version
 end
 
 function __fish_hermes_alert_bridge_needs_command
@@ -27,7 +27,8 @@ function __fish_hermes_alert_bridge_using_subcommand
 end
 
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l config.file -d 'The configuration file' -r -F
-complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l web.listen-address -d 'Listen on this address; may be given several times' -r
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l web.listen-address -d 'Listen on this address: host:port, :port for all addresses, or unix:/path/of/a/socket; may be given several times' -r
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l web.config.file -d 'Take TLS, passwords and client certificates from this file, in the format of Prometheus\' exporters' -r -F
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l log.level -d 'Log nothing less important than this [default: info; for commands that say it themselves: error]' -r -f -a "error\t''
 warn\t''
 info\t''
@@ -35,6 +36,8 @@ debug\t''
 trace\t''"
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l log.format -d 'The form of the log lines on standard error' -r -f -a "logfmt\t''
 json\t''"
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l web.systemd-socket -d 'Listen on the sockets that systemd has opened, instead of on addresses'
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -l web.allow-public-without-auth -d 'Listen on a public address even where nobody is asked who they are'
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -s h -l help -d 'Print help'
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -s V -l version -d 'Print version'
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -f -a "serve" -d 'Take alerts over HTTP and bring them to people; what is done without a command'
@@ -45,7 +48,8 @@ complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -f
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -f -a "chats" -d 'Print how things stand with each chat'
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_needs_command" -f -a "healthcheck" -d 'Ask the bridge that runs here whether it is healthy: exit code 0, or 1 with what is wrong; for a container\'s HEALTHCHECK'
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l config.file -d 'The configuration file' -r -F
-complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l web.listen-address -d 'Listen on this address; may be given several times' -r
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l web.listen-address -d 'Listen on this address: host:port, :port for all addresses, or unix:/path/of/a/socket; may be given several times' -r
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l web.config.file -d 'Take TLS, passwords and client certificates from this file, in the format of Prometheus\' exporters' -r -F
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l log.level -d 'Log nothing less important than this [default: info; for commands that say it themselves: error]' -r -f -a "error\t''
 warn\t''
 info\t''
@@ -53,6 +57,8 @@ debug\t''
 trace\t''"
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l log.format -d 'The form of the log lines on standard error' -r -f -a "logfmt\t''
 json\t''"
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l web.systemd-socket -d 'Listen on the sockets that systemd has opened, instead of on addresses'
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -l web.allow-public-without-auth -d 'Listen on a public address even where nobody is asked who they are'
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand check-config" -l log.level -d 'Log nothing less important than this [default: info; for commands that say it themselves: error]' -r -f -a "error\t''
 warn\t''
@@ -138,7 +144,8 @@ trace\t''"
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand chats" -l log.format -d 'The form of the log lines on standard error' -r -f -a "logfmt\t''
 json\t''"
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand chats" -s h -l help -d 'Print help'
-complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand healthcheck" -l web.listen-address -d 'Ask at the address that the program listens on; 0.0.0.0 and :: are asked on this machine' -r
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand healthcheck" -l web.listen-address -d 'Ask at the address that the program listens on, host:port or unix:/path/of/a/socket; 0.0.0.0 and :: are asked on this machine' -r
+complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand healthcheck" -l web.config.file -d 'Ask over TLS, where the program has this file and it says so' -r -F
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand healthcheck" -l timeout -d 'Give up when it takes longer' -r
 complete -c hermes-alert-bridge -n "__fish_hermes_alert_bridge_using_subcommand healthcheck" -l log.level -d 'Log nothing less important than this [default: info; for commands that say it themselves: error]' -r -f -a "error\t''
 warn\t''
