@@ -7,9 +7,11 @@
 //! * [`backups`]: repositories that homes are backed up to, and that nothing of them is told.
 //! * [`untouched`]: looking leaves no trace in a home.
 //! * [`properties`]: what holds for any input at all.
-//! * [`reports`]: an instance that is told of by its own exporter's report loses nothing by it.
+//! * [`reported`]: an instance that is told of by its own exporter's report loses nothing by it.
 //! * [`http`]: routes, formats, filters, reload.
 //! * [`logs`]: a million records of a log, counted through rotation.
+//! * [`privacy`]: nothing that somebody wrote leaves a home.
+//! * [`reports`]: self-reports: what is written, where, and of which form.
 //! * [`commands`]: the program: commands, exit codes, signals.
 //! * [`serving`]: where the program listens and where it does not, and what systemd is told.
 //! * [`demo`]: the demonstration: its incident, and that nothing of it is left.
@@ -37,7 +39,9 @@ mod http;
 mod logs;
 #[cfg(feature = "bridge")]
 mod manuals;
+mod privacy;
 mod properties;
+mod reported;
 mod reports;
 mod scrape_jobs;
 mod serving;
