@@ -32,7 +32,10 @@ use super::limits::Limits;
 use super::listen::Listener;
 
 /// How long nothing is accepted after the system had nothing to give for it, such as a descriptor.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often that is told.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked again for somebody idle, while a new connection waits for room.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -133,21 +136,20 @@ impl Server {
 
     /// Accepts connections, for ever.
     pub(super) async fn accept(self, listener: Listener) {
-        let mut is_failing = false;
+        let mut told: Option<Instant> = None;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    is_failing = false;
                     let Some(place) = self.room.place().await else { return };
                     tokio::spawn(self.clone().attend(stream, peer, place));
                 }
                 // It had gone before it was accepted.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    if !is_failing {
+                    if told.is_none_or(|told| told.elapsed() > TOLD_EVERY) {
+                        told = Some(Instant::now());
                         tracing::error!(address = %listener.address(), %error, "No connection can be accepted; trying again.");
                     }
-                    is_failing = true;
                     // Idle connections hold what is missing.
                     self.room.end_idlest();
                     tokio::time::sleep(PAUSE).await;

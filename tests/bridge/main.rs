@@ -1,5 +1,6 @@
 //! What the bridge does as a whole, with a Bot API server that fails as it is told to.
 //!
+//! * [`serving`]: where it listens and where it does not.
 //! * [`scene`]: where a test plays; [`program`]: the program, started, killed and started again.
 //! * [`payloads`]: what Alertmanager posts; [`alertmanager`]: its API, for silences; [`proxies`]: ways to Telegram.
 //! * [`kills`]: killed at random moments. [`never_lost`]: outages, a full disk: what was accepted is delivered.
@@ -12,6 +13,7 @@
 //! * [`heartbeats`]: the watchdog.
 //! * [`commands`]: exit codes and texts.
 //! * [`operating`]: proxies, secrets, reload, commands.
+//! * [`serving`]: where it listens and where it does not.
 //!
 //! Tests called after `a01` to `a17` print the figure that they are about.
 
@@ -36,3 +38,4 @@ mod pressure;
 mod program;
 mod proxies;
 mod scene;
+mod serving;
