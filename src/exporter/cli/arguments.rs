@@ -143,6 +143,11 @@ pub(super) struct ReportArguments {
     /// Write to this file, atomically and readable by all, instead of to standard output
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+    /// Keep in this file, readable by nobody else, what has to be known in the next run so that counters go on: turns, tool
+    /// calls, records of logs and failures of units. Without it these are left out, because a counter that is new each time
+    /// never moves. Not in the Hermes home
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
     /// Look at what this file names, instead of at the homes that are found
     #[arg(long = "config.file", value_name = "FILE")]
     pub(super) config_file: Option<PathBuf>,

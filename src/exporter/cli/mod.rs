@@ -11,8 +11,10 @@ mod check_prometheus;
 mod output;
 mod report;
 mod run;
+mod state;
 mod targets;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::config::ConfigError;
@@ -87,6 +89,27 @@ pub enum CommandError {
          a file and pass it with --config.file"
     )]
     NobodyToReport,
+    /// What is remembered was to be kept where nothing is ever written.
+    #[error("{} is in the Hermes home, where nothing is written; name a file elsewhere with --state", path.display())]
+    StateInHome {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is remembered, and what is shown, were to be the same file.
+    #[error("{} can not be both --output and --state; name two files", path.display())]
+    StateIsOutput {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two runs count from the same memory.
+    #[error(
+        "nothing was written: another run has written {} meanwhile, and its report stands; let only one run at a time",
+        path.display()
+    )]
+    AnotherRun {
+        /// The memory.
+        path: PathBuf,
+    },
     /// It was told to end before there was anything to write.
     #[error("nothing was written: ended by {signal}")]
     Stopped {
@@ -123,6 +146,8 @@ impl CommandError {
             | CommandError::NoSuchInstance { .. }
             | CommandError::WhichInstance { .. }
             | CommandError::InstanceName { .. }
+            | CommandError::StateInHome { .. }
+            | CommandError::StateIsOutput { .. }
             | CommandError::NobodyToReport => ExitCode::from(EXIT_USAGE),
             CommandError::Listen(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             CommandError::Healthcheck(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),

@@ -1,8 +1,8 @@
-//! Files that a command writes: whole or not at all, readable by all, and only where that loses nothing.
+//! Files that a command writes: whole or not at all, readable by all or by nobody else, and only where that loses nothing.
 //!
 //! Works in a folder that can neither be listed nor read, such as one that many users leave their reports in.
 
-use std::fs::{File, FileType, Metadata, Permissions};
+use std::fs::{FileType, Metadata, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -43,6 +43,15 @@ pub enum OutputError {
 
 /// Writes beside the file and renames, so that nobody ever reads half of it; readable by all, whatever the umask.
 pub(super) fn write_atomically(path: &Path, text: &str) -> Result<(), OutputError> {
+    write(path, text, 0o644)
+}
+
+/// The same, readable by nobody but its owner.
+pub(super) fn write_privately(path: &Path, text: &str) -> Result<(), OutputError> {
+    write(path, text, 0o600)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), OutputError> {
     let shown = || path.display().to_string();
     let failed = |source| OutputError::Write { path: shown(), source };
     let before = before(path).map_err(failed)?;
@@ -52,7 +61,7 @@ pub(super) fn write_atomically(path: &Path, text: &str) -> Result<(), OutputErro
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Asked for itself, because the error of what is made in it names a file that nobody has heard of.
     std::fs::metadata(folder).map_err(failed)?;
-    replace(path, folder, text).map_err(|source| match before {
+    replace(path, folder, text, mode).map_err(|source| match before {
         Some(metadata) if source.kind() == ErrorKind::PermissionDenied && is_anothers(&metadata) => {
             OutputError::AnothersFile { path: shown(), owner: users::name_of(metadata.uid()) }
         }
@@ -81,18 +90,15 @@ fn other_than_file(there: FileType) -> Option<&'static str> {
     }
 }
 
-fn replace(path: &Path, folder: &Path, text: &str) -> std::io::Result<()> {
+fn replace(path: &Path, folder: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     // Not of the file's own ending, so that nobody who takes all files of a kind reads it before it is whole.
     let mut file = tempfile::Builder::new().prefix(".hermes-exporter-").tempfile_in(folder).map_err(plain)?;
+    // Made for its owner alone, and opened to others when it is whole.
     file.write_all(text.as_bytes()).map_err(plain)?;
-    readable_by_all(file.as_file())?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
-}
-
-fn readable_by_all(file: &File) -> std::io::Result<()> {
-    file.set_permissions(Permissions::from_mode(0o644))
 }
 
 /// The error without the name of the file beside, which is gone when somebody reads it.
@@ -129,6 +135,8 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
             assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
         }
+        write_privately(&path, "mine").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         assert_eq!(names(folder.path()), ["report.json"]);
     }
 

@@ -1,31 +1,62 @@
-//! `report`: one look at one instance, written down for an exporter that may not look itself.
+//! `report`: one look at one instance, written down for an exporter that may not look itself. What there is to know from one
+//! run to the next is in a file beside it ([`super::state`]).
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use super::CommandError;
 use super::arguments::ReportArguments;
 use super::output::write_atomically;
-use super::run::{listening_for_signals, load_without, look, print, runtime};
+use super::run::{crew_for_once, listening_for_signals, load_without, print, runtime};
+use super::state::StateFile;
 use crate::config_file::{LONGEST_NAME, is_name};
+use crate::exporter::collect::engine::Selection;
+use crate::exporter::collect::memory::Memory;
 use crate::exporter::collect::{COLLECTORS, Scope};
 use crate::exporter::config::Config;
 use crate::exporter::expose::self_report::{self, NOT_REPORTED};
-use crate::exporter::snapshot::Snapshot;
+use crate::exporter::instance::Instance;
+use crate::exporter::snapshot::{FORMAT, Snapshot};
 use crate::system::files;
+use crate::system::time::Timestamp;
 use crate::web::lifetime;
 
 pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, CommandError> {
-    let mut config = load_without(&NOT_REPORTED, arguments.config_file.clone(), &arguments.collectors.0)?;
-    choose(&mut config, arguments.instance.as_deref(), arguments.config_file.is_none())?;
+    let left_out: &[_] = if arguments.state.is_some() { &[] } else { &NOT_REPORTED };
+    let mut config = load_without(left_out, arguments.config_file.clone(), &arguments.collectors.0)?;
+    let instance = choose(&mut config, arguments.instance.as_deref(), arguments.config_file.is_none())?;
     leave_machine_out(&mut config);
+    let mut state = match &arguments.state {
+        Some(path) if arguments.output.as_ref() == Some(path) => {
+            return Err(CommandError::StateIsOutput { path: path.clone() });
+        }
+        Some(path) => Some(StateFile::of(path, &instance)?),
+        None => None,
+    };
+    let shown = arguments.output.as_deref().and_then(former).map(|shown| (shown.taken_at, shown));
+    let shown = shown.filter(|(_, shown)| shown.identity.name == instance.name);
+    let kept = state.as_mut().and_then(StateFile::read);
     let runtime = runtime()?;
     // From now on a signal no longer ends the program by itself, so that it can not leave half a file behind.
     let stop = listening_for_signals(&runtime, lifetime::termination_or_hangup)?;
+    let now = Timestamp::now();
+    let crew = crew_for_once(config, arguments.timeout);
+    let before = match (kept, shown) {
+        (Some((at, memory)), _) => self_report::as_of(now, instance.thresholds, at, memory),
+        (None, Some((at, shown))) => self_report::as_of(now, instance.thresholds, at, Memory::of_shown(&shown)),
+        (None, None) => Memory::default(),
+    };
+    if state.is_some() {
+        crew.recall(&instance.name, &before);
+    } else {
+        crew.recall_failures(&instance.name, &before);
+    }
+    let everything = Selection::default();
     let looked = runtime.block_on(async {
         tokio::select! {
-            fleet = look(config, arguments.timeout) => Ok(fleet),
+            fleet = crew.look_as_of(now, &everything, Instant::now() + arguments.timeout) => Ok(fleet),
             signal = stop => Err(CommandError::Stopped { signal }),
         }
     });
@@ -35,20 +66,30 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, CommandErr
     let Some(snapshot) = fleet.instances.first() else {
         return Err(CommandError::NobodyToReport);
     };
-    let former = arguments.output.as_deref().and_then(former);
-    let report = self_report::report(Snapshot::clone(snapshot), former.as_ref());
+    let mut report = self_report::report(Snapshot::clone(snapshot), state.is_some());
+    let mut unkept = None;
+    if let Some(state) = &state {
+        match state.write(now, crew.remember(&instance.name, before)) {
+            Ok(()) => {}
+            Err(error @ CommandError::AnotherRun { .. }) => return Err(error),
+            Err(error) => {
+                self_report::forget_counts(&mut report);
+                unkept = Some(error);
+            }
+        }
+    }
     let json = self_report::json(&report)
         .map_err(|error| CommandError::System { what: "encoding the report", source: std::io::Error::other(error) })?;
     match &arguments.output {
         None => print(&json)?,
         Some(path) => write_atomically(path, &json)?,
     }
-    Ok(ExitCode::SUCCESS)
+    unkept.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 /// Leaves the instance that is asked for, or the only one. Where there is no configuration, nothing has been given a name,
 /// so the only home that was found is called as it is asked for.
-fn choose(config: &mut Config, asked: Option<&str>, is_discovered: bool) -> Result<(), CommandError> {
+fn choose(config: &mut Config, asked: Option<&str>, is_discovered: bool) -> Result<Instance, CommandError> {
     let names = || config.instances.iter().map(|instance| instance.name.clone()).collect::<Vec<_>>();
     let place = match (asked, config.instances.as_slice()) {
         (_, []) => return Err(CommandError::NobodyToReport),
@@ -69,8 +110,8 @@ fn choose(config: &mut Config, asked: Option<&str>, is_discovered: bool) -> Resu
     if let Some(name) = asked {
         name.clone_into(&mut instance.name);
     }
-    config.instances = vec![instance];
-    Ok(())
+    config.instances = vec![instance.clone()];
+    Ok(instance)
 }
 
 /// Of the machine only who runs its exporter tells.
@@ -85,7 +126,8 @@ fn former(path: &Path) -> Option<Snapshot> {
     if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
         return None;
     }
-    serde_json::from_slice(&files::read(path).ok()??).ok()
+    let former: Snapshot = serde_json::from_slice(&files::read(path).ok()??).ok()?;
+    Some(former).filter(|former| former.format == FORMAT)
 }
 
 #[cfg(test)]

@@ -222,21 +222,21 @@ fn scrape(arguments: &ScrapeArguments) -> Result<ExitCode, CommandError> {
 /// One look at everything, which is over after `timeout` at the latest.
 pub(super) fn look_once(config: Config, timeout: Duration) -> Result<Arc<Fleet>, CommandError> {
     let runtime = runtime()?;
-    let fleet = runtime.block_on(look(config, timeout));
+    let crew = crew_for_once(config, timeout);
+    let fleet = runtime.block_on(crew.look(&Selection::default(), Instant::now() + timeout));
     runtime.shutdown_background();
     Ok(fleet)
 }
 
-/// The same, for who does something else meanwhile.
-pub(super) async fn look(mut config: Config, timeout: Duration) -> Arc<Fleet> {
+/// Collectors for one look, which is over after `timeout` at the latest.
+pub(super) fn crew_for_once(mut config: Config, timeout: Duration) -> Crew {
     // There is no second look that could have what the first one was too short for. Half, so that one that hangs
     // leaves time for the others.
     for settings in config.collectors.values_mut() {
         settings.timeout = settings.timeout.max(timeout / 2);
     }
     raise_descriptor_limit();
-    let crew = Crew::new(&config, None, Background::inline());
-    crew.look(&Selection::default(), Instant::now() + timeout).await
+    Crew::new(&config, None, Background::inline())
 }
 
 /// The names of all runbooks, with what each is about.

@@ -3,7 +3,8 @@
 //! A cursor stands on `messages.id` and goes on over the rows that are new, each of which is read once. The
 //! first pass, over everything that is stored, may be millions of rows: what does not fit into [`AT_ONCE`] goes
 //! on in the background, in short transactions with as long a pause after each, and nothing is shown before it
-//! is through, because a counter that climbs through years of history in a minute looks like a storm.
+//! is through, because a counter that climbs through years of history in a minute looks like a storm. Where the next process
+//! goes on from what this one remembers, it goes on there.
 //!
 //! A turn begins with a person's message, the last one before the answer, and ends with the first answer that
 //! calls no tool. When Hermes rewrites a transcript (compaction), the rewritten rows are new rows and count again.
@@ -13,19 +14,24 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::background::Job;
+use super::memory::{self, Exact};
 use super::problems::{Because, Problems};
 use super::sessions::STORE;
 use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
-use crate::exporter::snapshot::activity::Activity;
-use crate::exporter::snapshot::{Label, Reading, Reason};
+use crate::exporter::snapshot::activity::{Activity, TURN_BUCKETS, TurnDurations};
+use crate::exporter::snapshot::{Label, Reading, Reason, Tally};
 use crate::system::sqlite::{Database, DatabaseError, DatabaseStamp, Transaction, number, text};
 
 /// How much of a look may be spent on rows that are behind; the rest is done in the background.
 const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// The same where there is one look, and the next process goes on.
+const IN_ONE_PROCESS: Duration = Duration::from_secs(2);
 
 /// How long one transaction goes on.
 const ONE_STRETCH: Duration = Duration::from_millis(50);
@@ -38,6 +44,8 @@ const MOST_OPEN_TURNS: usize = 10_000;
 pub struct ActivityCollector {
     store: Database,
     follower: Arc<Mutex<Follower>>,
+    /// Whether another process goes on with what this one leaves.
+    has_successor: bool,
 }
 
 /// How far the messages have been followed.
@@ -63,7 +71,7 @@ struct Progress {
 impl ActivityCollector {
     /// A collector for this instance.
     pub fn new(instance: &Instance) -> Self {
-        ActivityCollector { store: Database::new(instance.path(STORE)), follower: Arc::default() }
+        ActivityCollector { store: Database::new(instance.path(STORE)), follower: Arc::default(), has_successor: false }
     }
 
     fn activity(&mut self, look: &Look<'_>, problems: &mut Problems) -> Reading<Arc<Activity>> {
@@ -74,8 +82,14 @@ impl ActivityCollector {
         };
         let mut follower = lock(&self.follower);
         if follower.followed != Some(stamp) && !follower.is_at_work {
-            let until = (!look.background.is_inline()).then(|| Instant::now() + AT_ONCE);
-            if follower.follow(&self.store, until).is_break() {
+            let is_only_look = look.background.is_inline();
+            let most = match (is_only_look, self.has_successor) {
+                (true, true) => Some(IN_ONE_PROCESS),
+                (true, false) => None,
+                (false, _) => Some(AT_ONCE),
+            };
+            let until = most.map(|most| Instant::now() + most);
+            if follower.follow(&self.store, until).is_break() && !is_only_look {
                 follower.is_at_work = true;
                 look.background.submit(in_background(self.store.clone(), Arc::clone(&self.follower)));
             }
@@ -97,6 +111,57 @@ impl ActivityCollector {
 impl Collector for ActivityCollector {
     fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part {
         Part::Activity(self.activity(look, problems))
+    }
+
+    fn recall(&mut self, memory: Option<Value>) -> Result<(), serde_json::Error> {
+        self.has_successor = true;
+        if let Some(memory) = memory {
+            *lock(&self.follower) = memory::believe::<Remembered>(memory)?.into_follower()?;
+        }
+        Ok(())
+    }
+
+    fn remember(&self) -> Option<Value> {
+        memory::keep(&Remembered::of(&lock(&self.follower)))
+    }
+}
+
+/// What goes to the next process: all but what is of one look.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    cursor: i64,
+    turns: [u64; TURN_BUCKETS.len() + 1],
+    turns_seconds: Exact,
+    tool_calls: Tally,
+    open_turns: HashMap<String, Exact>,
+    /// Whether the first pass is, so that counts may be shown.
+    is_through: bool,
+    followed: Option<DatabaseStamp>,
+}
+
+impl Remembered {
+    fn of(follower: &Follower) -> Remembered {
+        let Follower { progress: Progress { cursor, counts, open_turns }, .. } = follower;
+        Remembered {
+            cursor: *cursor,
+            turns: counts.turns.buckets,
+            turns_seconds: Exact(counts.turns.sum_seconds),
+            tool_calls: counts.tool_calls.clone(),
+            open_turns: open_turns.iter().map(|(session, began)| (session.clone(), Exact(*began))).collect(),
+            is_through: follower.shown.is_some(),
+            followed: follower.followed,
+        }
+    }
+
+    fn into_follower(self) -> Result<Follower, serde_json::Error> {
+        let tool_calls = self.tool_calls.iter().map(|(_, count)| count);
+        memory::assert_counts(self.turns.into_iter().chain(tool_calls))?;
+        let turns = TurnDurations { buckets: self.turns, sum_seconds: self.turns_seconds.0.max(0.0) };
+        let counts = Activity { turns, tool_calls: self.tool_calls };
+        let shown = self.is_through.then(|| Arc::new(counts.clone()));
+        let open_turns = self.open_turns.into_iter().map(|(session, began)| (session, began.0)).collect();
+        let progress = Progress { cursor: self.cursor, counts, open_turns };
+        Ok(Follower { progress, followed: self.followed, shown, ..Follower::default() })
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! * [`engine`]: runs the collectors of all instances at once, and gives up on those that overrun.
 //! * [`background`]: work that is too long for a scrape.
+//! * [`memory`]: what goes from one process to the next.
 //! * [`problems`]: from an error of the outside world to a reason out of the closed set.
 //! * [`programs`]: which of Hermes' programs run, for which home, and what they have started.
 //! * one room per collector: [`activity`], [`backup`], [`credentials`], [`cron`], [`endpoints`], [`exposure`], [`gateway`],
@@ -28,6 +29,7 @@ pub mod host;
 pub mod inventory;
 mod kept;
 pub mod logs;
+pub mod memory;
 pub mod problems;
 pub mod programs;
 pub mod report;
@@ -43,6 +45,7 @@ use std::time::{Duration, Instant};
 
 use background::Background;
 use problems::Problems;
+use serde_json::Value;
 
 use super::config::MachineSettings;
 use super::instance::Instance;
@@ -72,6 +75,18 @@ pub struct Look<'a> {
 pub trait Collector: Send {
     /// Reads the part as it is now. What can not be told is unknown in the part and noted in `problems`.
     fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part;
+
+    /// Goes on from what a collector like it has remembered in a process before this one, where anything is known of one.
+    /// Called before the first look by who has the memory kept, and will ask for it again. After an error everything is as
+    /// if nothing were known.
+    fn recall(&mut self, _memory: Option<Value>) -> Result<(), serde_json::Error> {
+        Ok(())
+    }
+
+    /// What it takes to go on in another process as if it were this one.
+    fn remember(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// What a network collector may use in one look.
@@ -99,6 +114,16 @@ pub trait NetworkCollector: Send {
     /// does not show among those that were.
     fn has_nothing_to_ask(&self) -> bool {
         false
+    }
+
+    /// As [`Collector::recall`].
+    fn recall(&mut self, _memory: Option<Value>, _managers: &Managers) -> Result<(), serde_json::Error> {
+        Ok(())
+    }
+
+    /// As [`Collector::remember`].
+    fn remember(&self, _managers: &Managers) -> Option<Value> {
+        None
     }
 }
 

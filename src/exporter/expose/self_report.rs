@@ -1,21 +1,30 @@
 //! A self-report: the Snapshot of one instance as its owner leaves it for somebody else's exporter to read.
 //!
-//! It is what one look of a process that ends with it can tell. What is counted from look to look is absent, because a
-//! counter that is new each time never moves; what is remembered from look to look is taken from the report before.
+//! It is what one look of a process that ends with it can tell. What is counted from look to look is in it where what
+//! collectors remember is kept for the next process, and else is absent, because a counter that is new each time never moves.
 //! `docs/reports.md` is for its readers, `docs/report.schema.json` its form.
 
 use std::sync::Arc;
 
+use crate::exporter::collect::memory::Memory;
 use crate::exporter::snapshot::units::ManagerKind;
-use crate::exporter::snapshot::{FORMAT, Reading, Snapshot, Source, Threshold};
+use crate::exporter::snapshot::{Problem, Reading, Reason, Snapshot, Source, Threshold, Thresholds};
+use crate::system::time::Timestamp;
 
-/// Collectors that are not asked for a report unless the command line says so: one reads every message that is stored, each
-/// time, and the other counts from look to look.
+/// Collectors that are not asked for a report unless the command line says so, or what they remember is kept: one reads every
+/// message that is stored, each time, and the other counts from look to look.
 pub const NOT_REPORTED: [&str; 2] = ["activity", "logs"];
 
-/// The report that a look gives; `former` is the one that was written before.
-pub fn report(mut snapshot: Snapshot, former: Option<&Snapshot>) -> Snapshot {
+/// The report that a look gives, by who remembers what was counted or does not.
+pub fn report(mut snapshot: Snapshot, is_remembered: bool) -> Snapshot {
     snapshot.identity.source = Source::Report;
+    if !is_remembered {
+        leave_failures_out(&mut snapshot);
+    }
+    snapshot
+}
+
+fn leave_failures_out(snapshot: &mut Snapshot) {
     if let Reading::Known(units) = &mut snapshot.units {
         // The count of s6 itself is one of all times, and only s6 has one.
         let counted = |unit: &crate::exporter::snapshot::units::Unit| unit.managers.contains_key(&ManagerKind::S6);
@@ -23,20 +32,37 @@ pub fn report(mut snapshot: Snapshot, former: Option<&Snapshot>) -> Snapshot {
             unit.failures = Reading::Absent;
         }
     }
-    if let Some(former) = former.filter(|former| is_before(former, &snapshot)) {
-        for run in snapshot.collectors.iter_mut().filter(|run| run.failing_since.is_some()) {
-            let before = former.collectors.iter().find(|before| before.collector == run.collector);
-            run.failing_since = before.and_then(|before| before.failing_since).or(run.failing_since);
-        }
-    }
-    snapshot
 }
 
-/// Whether a report is of the same instance, and not so old that nothing is known of the time between.
-fn is_before(former: &Snapshot, snapshot: &Snapshot) -> bool {
-    let limit = snapshot.thresholds.get(Threshold::ReportAge).unwrap_or(Threshold::ReportAge.default_value());
-    let age = snapshot.taken_at.seconds_since(former.taken_at);
-    former.format == FORMAT && former.identity.name == snapshot.identity.name && (0.0..=limit).contains(&age)
+/// Takes out of a report what was counted and could not be kept: the next one could show less.
+pub fn forget_counts(report: &mut Snapshot) {
+    leave_failures_out(report);
+    for (collector, is_known) in
+        [("activity", unknown_if_known(&mut report.activity)), ("logs", unknown_if_known(&mut report.logs))]
+    {
+        if let Some(run) = report.collectors.iter_mut().find(|run| is_known && run.collector == collector) {
+            run.problems.push(Problem { reason: Reason::Io, subject: "state".to_owned() });
+            run.failing_since = run.failing_since.or(Some(report.taken_at));
+        }
+    }
+}
+
+fn unknown_if_known<T>(reading: &mut Reading<T>) -> bool {
+    let is_known = matches!(reading, Reading::Known(_));
+    if is_known {
+        *reading = Reading::Unknown(Reason::Io);
+    }
+    is_known
+}
+
+/// What is remembered at `now` of what was at another moment: since when something fails only where that is not so long ago
+/// that nothing is known of the time between.
+pub fn as_of(now: Timestamp, thresholds: Thresholds, then: Timestamp, mut memory: Memory) -> Memory {
+    let limit = thresholds.get(Threshold::ReportAge).unwrap_or(Threshold::ReportAge.default_value());
+    if !(0.0..=limit).contains(&now.seconds_since(then)) {
+        memory.failing_since.clear();
+    }
+    memory
 }
 
 /// A report as it is written.
@@ -70,25 +96,36 @@ mod tests {
         snapshot
     }
 
-    /// Since when cron fails in the report of a look at 1000, after `former`.
-    fn since(former: Option<Snapshot>) -> f64 {
-        report(look("bheem", 1_000.0, Some(1_000.0)), former.as_ref()).collectors[0].failing_since.unwrap().seconds()
+    #[test]
+    fn since_when_something_fails_is_remembered_unless_nobody_has_looked_for_long() {
+        let since = |then: f64| {
+            let memory = Memory::of_shown(&look("bheem", then, Some(10.0)));
+            as_of(at(1_000.0), Thresholds::default(), at(then), memory).failing_since.get("cron").copied()
+        };
+        assert_eq!(since(940.0), Some(at(10.0)));
+        assert_eq!(since(1_000.0), Some(at(10.0)));
+        assert_eq!(since(50.0), None, "nobody looked in between");
+        assert_eq!(since(1_060.0), None, "the clock was set back");
+        assert_eq!(Memory::of_shown(&look("bheem", 940.0, None)), Memory::default());
     }
 
     #[test]
-    fn since_when_something_fails_is_known_from_the_report_before() {
-        assert_eq!(since(None), 1_000.0);
-        assert_eq!(since(Some(look("bheem", 940.0, Some(100.0)))), 100.0);
-        assert_eq!(since(Some(look("bheem", 940.0, None))), 1_000.0, "it worked in between");
-        assert_eq!(since(Some(look("bheem", 50.0, Some(10.0)))), 1_000.0, "nobody looked in between");
-        assert_eq!(since(Some(look("bheem", 1_060.0, Some(100.0)))), 1_000.0, "the clock was set back");
-        assert_eq!(since(Some(look("vijay", 940.0, Some(100.0)))), 1_000.0, "another instance");
-        let mended = report(look("bheem", 1_000.0, None), Some(&look("bheem", 940.0, Some(100.0))));
-        assert_eq!(mended.collectors[0].failing_since, None);
+    fn what_was_counted_and_not_kept_is_not_told() {
+        let mut snapshot = look("bheem", 1.0, None);
+        for collector in ["activity", "logs"] {
+            snapshot.collectors.push(CollectorRun { collector: collector.into(), ..snapshot.collectors[0].clone() });
+        }
+        snapshot.activity = Reading::Known(Arc::default());
+        let mut report = report(snapshot, true);
+        forget_counts(&mut report);
+        assert_eq!((report.activity, report.logs), (Reading::Unknown(Reason::Io), Reading::Absent));
+        let problems: Vec<_> = report.collectors.iter().map(|run| run.problems.len()).collect();
+        assert_eq!(problems, [0, 1, 0]);
+        assert_eq!(report.collectors[1].failing_since, Some(at(1.0)));
     }
 
     #[test]
     fn a_report_says_that_it_is_one() {
-        assert_eq!(report(look("bheem", 1.0, None), None).identity.source, Source::Report);
+        assert_eq!(report(look("bheem", 1.0, None), false).identity.source, Source::Report);
     }
 }

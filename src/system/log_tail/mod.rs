@@ -15,6 +15,8 @@
 //! What can not be seen: lines of a log that was truncated, or rotated away for good, before they were read; and those of
 //! a file that was empty at one look and copied and truncated before the next.
 //!
+//! A [`Bookmark`] is where another process goes on.
+//!
 //! This knows nothing of what stands in a line.
 
 #[cfg(test)]
@@ -26,6 +28,8 @@ use std::io::BufRead;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError, Stamp};
 
@@ -66,7 +70,17 @@ pub enum Progress {
     Behind,
 }
 
+/// How far a log has been read: what another process needs to go on. It has in it what was read last.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Bookmark {
+    place: Place,
+    line: Line,
+    read_up: Option<Stamp>,
+    older: VecDeque<Identity>,
+}
+
 /// Where reading goes on.
+#[derive(Clone, Serialize, Deserialize)]
 enum Place {
     /// Nobody has looked.
     Unbegun,
@@ -75,6 +89,7 @@ enum Place {
     In(Position),
 }
 
+#[derive(Clone, Serialize, Deserialize)]
 struct Position {
     file: Identity,
     offset: u64,
@@ -83,7 +98,7 @@ struct Position {
 }
 
 /// The line at the place that was reached.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 enum Line {
     #[default]
     None,
@@ -95,7 +110,7 @@ enum Line {
 
 /// What makes a file the same one under any name. Inodes are used again, moments are not; not every filesystem tells when
 /// a file was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
     device: u64,
     inode: u64,
@@ -120,6 +135,22 @@ impl Follower {
     /// beginning.
     pub fn from_end(path: PathBuf) -> Self {
         Follower { path, place: Place::Unbegun, line: Line::None, read_up: None, older: VecDeque::new() }
+    }
+
+    /// Follows a log from where somebody has come to.
+    pub fn from_bookmark(path: PathBuf, bookmark: Bookmark) -> Self {
+        let Bookmark { place, line, read_up, older } = bookmark;
+        Follower { path, place, line, read_up, older }
+    }
+
+    /// Where it has come to.
+    pub fn bookmark(&self) -> Bookmark {
+        Bookmark {
+            place: self.place.clone(),
+            line: self.line.clone(),
+            read_up: self.read_up,
+            older: self.older.clone(),
+        }
     }
 
     /// The log that is followed.

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError, Stamp};
 
@@ -105,7 +106,7 @@ impl DatabaseError {
 }
 
 /// What tells one state of a database from the next without opening it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseStamp {
     /// The main file.
     pub database: Stamp,

@@ -15,6 +15,8 @@
 //!
 //! An installation that is told of by a report has a [`desk`], where that is read.
 //!
+//! What collectors remember may go on in another process: see [`recollection`].
+//!
 //! A [`Crew`] is the collectors of one configuration. A look of a crew is a [`collection`]; any number of scrapes may
 //! wait for the same one, each under a deadline of its own.
 
@@ -22,6 +24,7 @@ mod collection;
 mod desk;
 mod machine;
 mod owners;
+mod recollection;
 mod track_record;
 
 use std::collections::{BTreeSet, HashMap};

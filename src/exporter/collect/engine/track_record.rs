@@ -42,6 +42,16 @@ impl TrackRecord {
         state.failing_since
     }
 
+    /// Goes on from since when it was failing in another process.
+    pub(super) fn recall(&self, failing_since: Option<Timestamp>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failing_since = failing_since;
+    }
+
+    /// Since when it has been failing.
+    pub(super) fn failing_since(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failing_since
+    }
+
     /// Since when it has been failing, or `now` where it was well at the last look.
     pub(super) fn failing_since_or(&self, now: Timestamp) -> Timestamp {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).since_or(now)

@@ -2,7 +2,8 @@
 //! kept.
 //!
 //! What counts is what is written while the exporter watches, from the first look on: what stood in a log before is
-//! history, and a restart of the exporter must not look like a burst. Records are counted, not lines ([`record`]).
+//! history, and a restart of the exporter must not look like a burst. Records are counted, not lines ([`record`]). Who goes
+//! on from what another process remembers counts also what was written in between.
 //!
 //! Hermes writes one record into several logs: all into `agent.log` from the level that is configured, warnings and errors
 //! into `errors.log`, those of the gateway into `gateway.log` as well. So rate limits ([`rate_limit`]) are looked for in
@@ -16,14 +17,18 @@ mod record;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::background::Job;
+use super::memory;
 use super::problems::{Because, Problems};
 use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
 use crate::exporter::snapshot::logs::{Lines, Logs};
 use crate::exporter::snapshot::{Label, Reading};
 use crate::system::files::FileError;
-use crate::system::log_tail::{Follower, Progress};
+use crate::system::log_tail::{Bookmark, Follower, Progress};
 use record::Level;
 
 /// The most that one look, or one piece of background work, reads of all logs of an instance: some 10 ms.
@@ -89,6 +94,36 @@ impl Collector for LogsCollector {
     fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part {
         Part::Logs(self.read(look, problems))
     }
+
+    fn recall(&mut self, memory: Option<Value>) -> Result<(), serde_json::Error> {
+        let Some(memory) = memory else { return Ok(()) };
+        let mut remembered: BTreeMap<String, Remembered> = memory::believe(memory)?;
+        for log in &remembered {
+            log.1.counted.assert()?;
+        }
+        for log in &mut lock(&self.watch).logs {
+            if let Some(Remembered { counted, bookmark }) = remembered.remove(log.name.label) {
+                log.counted = counted;
+                log.follower = Follower::from_bookmark(log.follower.path().to_owned(), bookmark);
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&self) -> Option<Value> {
+        let remembered = |log: &Log| {
+            let remembered = Remembered { counted: log.counted, bookmark: log.follower.bookmark() };
+            (log.name.label, remembered)
+        };
+        memory::keep(&lock(&self.watch).logs.iter().map(remembered).collect::<BTreeMap<_, _>>())
+    }
+}
+
+/// What goes to the next process of one log.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    counted: Counted,
+    bookmark: Bookmark,
 }
 
 /// Reads on, a piece at a time, until the end is reached.
@@ -149,7 +184,7 @@ impl Log {
 }
 
 /// What has been counted of a log.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Counted {
     lines: Lines,
     rate_limited: u64,
@@ -158,6 +193,11 @@ struct Counted {
 }
 
 impl Counted {
+    fn assert(&self) -> Result<(), serde_json::Error> {
+        let by_level = self.lines.by_level().into_iter().map(|(_, count)| count);
+        memory::assert_counts(by_level.chain([self.rate_limited]))
+    }
+
     fn add(&mut self, line: &[u8], tells_of_rate_limits: bool) {
         if let Some(level) = record::level(line) {
             let lines = &mut self.lines;

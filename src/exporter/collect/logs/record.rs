@@ -3,8 +3,10 @@
 //! Hermes writes `YYYY-mm-dd HH:MM:SS,mmm LEVEL [session] logger: message`, the session only where there is one. A message
 //! may have more lines, and a traceback follows its record: a line that does not begin so belongs to the record before it.
 
+use serde::{Deserialize, Serialize};
+
 /// How much a record matters, in Hermes' own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Level {
     Debug,
     Info,

@@ -1,0 +1,134 @@
+//! What `report --state` keeps from one run to the next: what the collectors remember, in a file of the owner's own.
+//!
+//! Nobody else may read it, because it has names of sessions and the ends of logs in it. A file that can not be used is as
+//! good as none: counting begins anew, and the reports go on. It is written before the report that goes with it, so that no
+//! report ever shows more than is remembered: a run that is killed in between has shown nothing, and what it has counted is in
+//! the next report.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::output::write_privately;
+use super::{CommandError, OutputError};
+use crate::exporter::collect::memory::Memory;
+use crate::exporter::instance::Instance;
+use crate::system::files::{self, FileError, Stamp};
+use crate::system::time::Timestamp;
+use crate::system::users;
+
+/// The version of the form. What each collector remembers has none: what it does not understand it leaves.
+const FORMAT: u32 = 1;
+
+/// The most that is read; with ten thousand turns that have no end yet it has about one.
+const LARGEST: u64 = 8 * 1024 * 1024;
+
+/// Where the memory of one instance is kept.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    path: PathBuf,
+    instance: String,
+    home: String,
+    /// The file as it was read.
+    stamp: Option<Stamp>,
+}
+
+/// What is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    format: u32,
+    instance: String,
+    home: String,
+    written_at: Timestamp,
+    memory: Memory,
+}
+
+/// Why what was kept can not be used.
+#[derive(Debug, thiserror::Error)]
+enum StateError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("it belongs to {owner}")]
+    AnothersFile { owner: String },
+    #[error("it is of format {format}, and not {FORMAT}")]
+    Format { format: u64 },
+    #[error("it is of the instance {instance:?} in {home}")]
+    AnotherInstance { instance: String, home: String },
+}
+
+impl StateFile {
+    /// The file at `path`, of an instance.
+    pub(super) fn of(path: &Path, instance: &Instance) -> Result<StateFile, CommandError> {
+        let inside = |home: &Path| is_inside(path, home);
+        if inside(&instance.home) || instance.root_home().is_some_and(inside) {
+            return Err(CommandError::StateInHome { path: path.to_owned() });
+        }
+        Ok(StateFile {
+            path: path.to_owned(),
+            instance: instance.name.clone(),
+            home: instance.home.to_string_lossy().into_owned(),
+            stamp: None,
+        })
+    }
+
+    /// What was remembered, and when; `None` where nothing was, or nothing that can be used.
+    pub(super) fn read(&mut self) -> Option<(Timestamp, Memory)> {
+        self.stamp = stamp(&self.path);
+        self.try_read().unwrap_or_else(|error| {
+            let (path, error) = (self.path.display().to_string(), crate::error_chain::display_chain(&error));
+            // Said also where only errors are: what was counted is lost.
+            tracing::error!(path, error, "What was kept can not be used; counting begins anew.");
+            None
+        })
+    }
+
+    fn try_read(&self) -> Result<Option<(Timestamp, Memory)>, StateError> {
+        let Some((mut file, metadata)) = files::open_no_link(&self.path)? else {
+            return Ok(None);
+        };
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(StateError::AnothersFile { owner: users::name_of(metadata.uid()) });
+        }
+        let content = files::read_at_most(&self.path, &mut file, &metadata, LARGEST)?;
+        let broken = |error: serde_json::Error| files::ParseFault::from(error).of(&self.path);
+        let state: serde_json::Value = serde_json::from_slice(&content).map_err(broken)?;
+        // Before the rest is understood: that of another format need not be.
+        if let Some(format) =
+            state.get("format").and_then(serde_json::Value::as_u64).filter(|it| *it != u64::from(FORMAT))
+        {
+            return Err(StateError::Format { format });
+        }
+        let state: State = serde_json::from_value(state).map_err(broken)?;
+        if (&state.instance, &state.home) != (&self.instance, &self.home) {
+            return Err(StateError::AnotherInstance { instance: state.instance, home: state.home });
+        }
+        Ok(Some((state.written_at, state.memory)))
+    }
+
+    /// Keeps what is remembered at `now`, unless another run has done so since this one has read.
+    pub(super) fn write(&self, now: Timestamp, memory: Memory) -> Result<(), CommandError> {
+        if stamp(&self.path) != self.stamp {
+            return Err(CommandError::AnotherRun { path: self.path.clone() });
+        }
+        let (instance, home) = (self.instance.clone(), self.home.clone());
+        let state = State { format: FORMAT, instance, home, written_at: now, memory };
+        let shown = || self.path.display().to_string();
+        let text = serde_json::to_string(&state)
+            .map_err(|error| OutputError::Write { path: shown(), source: error.into() })?;
+        Ok(write_privately(&self.path, &text)?)
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata))
+}
+
+/// Whether what is at `path`, or would be, is in `folder`, by whatever name that goes.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (parent.canonicalize(), folder.canonicalize()) {
+        (Ok(parent), Ok(folder)) => parent.starts_with(folder),
+        _ => path.starts_with(folder),
+    }
+}
