@@ -43,6 +43,12 @@ pub fn believe<T: DeserializeOwned>(kept: Value) -> Result<T, serde_json::Error>
     serde_json::from_value(kept)
 }
 
+/// What tells one run of the machine from the next; processes are told apart by numbers that begin anew with it. Empty where
+/// the kernel does not say.
+pub fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
 /// Refuses counts that nothing has ever counted, which could not be counted on from.
 pub fn assert_counts(counts: impl IntoIterator<Item = u64>) -> Result<(), serde_json::Error> {
     match counts.into_iter().find(|count| *count > LARGEST_COUNT) {

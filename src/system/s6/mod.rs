@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError};
 use super::time::Timestamp;
@@ -129,7 +130,7 @@ pub enum Readiness {
 }
 
 /// Deaths of a service, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deaths {
     /// All of them.
     pub total: u64,
@@ -220,6 +221,16 @@ impl Watch {
         Watch { directory, counter: DeathCounter::default(), lock: LockWatch::default() }
     }
 
+    /// Goes on from what another process has counted.
+    pub fn go_on_from(&mut self, counter: DeathCounter) {
+        self.counter = counter;
+    }
+
+    /// What it has counted, for another process to go on from.
+    pub fn counter(&self) -> DeathCounter {
+        self.counter
+    }
+
     /// What s6 says of the service now, or `None` where there is no such directory.
     pub fn read(&mut self) -> Result<Option<Service>, S6Error> {
         match std::fs::metadata(&self.directory) {
@@ -292,13 +303,18 @@ impl Watch {
 }
 
 /// Counts deaths in a tally that keeps only the newest.
-#[derive(Debug, Default)]
-struct DeathCounter {
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct DeathCounter {
     counted: Deaths,
     last: Option<[u8; DEATH]>,
 }
 
 impl DeathCounter {
+    /// The deaths that it has counted.
+    pub fn counted(&self) -> Deaths {
+        self.counted
+    }
+
     fn count(&mut self, tally: &[[u8; DEATH]]) -> Deaths {
         // Where the last one that was counted is not there, all of them have come since.
         let known = tally.iter().rposition(|record| Some(*record) == self.last).map_or(0, |place| place + 1);

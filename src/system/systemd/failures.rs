@@ -11,6 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use super::FAILURES;
 
 /// The most services whose failures are counted; who has more of them failing has other worries.
@@ -23,7 +25,7 @@ const UNKNOWN: &str = "unknown";
 const OTHER: &str = "other";
 
 /// How a service was at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sample {
     /// `success`, or how it failed.
     pub(super) result: String,
@@ -44,12 +46,24 @@ impl Sample {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Service {
     last: Option<Sample>,
     by_result: BTreeMap<String, u64>,
     /// How it was when the signals ended, and how many failures were counted by then; until it is known how it was after.
     before_gap: Option<(Sample, u64)>,
+}
+
+/// What was counted of one manager, for another process to go on from.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CountedFailures(HashMap<String, Service>);
+
+impl CountedFailures {
+    /// All counts.
+    pub fn counts(&self) -> impl Iterator<Item = u64> {
+        self.0.values().flat_map(|service| service.by_result.values().copied())
+    }
 }
 
 /// The failures of the services of one manager that somebody wants to know about.
@@ -61,6 +75,23 @@ pub(super) struct Failures {
 }
 
 impl Failures {
+    /// Goes on from what another process has counted. Between the two there were no signals.
+    pub(super) fn after(counted: CountedFailures) -> Failures {
+        let mut services = counted.0;
+        services.retain(|_, service| {
+            let is_known = |result: &str| FAILURES.contains(&result) || [UNKNOWN, OTHER].contains(&result);
+            service.by_result.keys().all(|result| is_known(result)) && service.is_consistent()
+        });
+        let mut failures = Failures { services, ..Failures::default() };
+        failures.begin_gap();
+        failures
+    }
+
+    /// What was counted so far.
+    pub(super) fn counted(&self) -> CountedFailures {
+        CountedFailures(self.services.clone())
+    }
+
     /// From now on the failures of these services are counted, too.
     pub(super) fn want<'a>(
         &mut self,
@@ -159,6 +190,11 @@ impl Service {
 
     fn total(&self) -> u64 {
         self.by_result.values().sum()
+    }
+
+    /// Whether there are no fewer failures than there were.
+    fn is_consistent(&self) -> bool {
+        self.before_gap.as_ref().is_none_or(|(_, counted)| *counted <= self.total())
     }
 }
 

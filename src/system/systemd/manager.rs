@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant};
 
 use super::connect::{Reached, connect};
-use super::failures::{Failures, Sample};
+use super::failures::{CountedFailures, Failures, Sample};
 use super::kept::{Changes, Kept};
 use super::{Address, ManagerError, Places, View, Wanted, calls};
 
@@ -42,6 +42,7 @@ type Outcome = Result<Arc<View>, Arc<ManagerError>>;
 pub(super) struct Manager {
     address: Address,
     questions: mpsc::Sender<Question>,
+    heard: Arc<Mutex<Heard>>,
 }
 
 #[derive(Debug)]
@@ -52,22 +53,29 @@ struct Question {
 }
 
 impl Manager {
-    /// Starts the task.
-    pub(super) fn start(address: Address, places: Places) -> Manager {
+    /// Starts the task, which goes on from what was counted before.
+    pub(super) fn start(address: Address, places: Places, counted: CountedFailures) -> Manager {
+        let heard = Heard { failures: Failures::after(counted), ..Heard::default() };
+        let heard = Arc::new(Mutex::new(heard));
         let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
         let keeper = Keeper {
             address: address.clone(),
             places,
             state: State::Unreached { last: None, since: Instant::now(), retry: Instant::now() },
             failures_in_a_row: 0,
-            heard: Arc::default(),
+            heard: Arc::clone(&heard),
             kept: Kept::default(),
             started_by_timers: BTreeMap::new(),
             every_name: BTreeSet::new(),
             has_gap: true,
         };
         tokio::spawn(keeper.work(asked));
-        Manager { address, questions }
+        Manager { address, questions, heard }
+    }
+
+    /// The failures that were counted so far.
+    pub(super) fn counted(&self) -> CountedFailures {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).failures.counted()
     }
 
     /// Which manager it is, and how it is reached.

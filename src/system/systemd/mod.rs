@@ -24,6 +24,7 @@ use std::time::Instant;
 use super::owner::{Owner, OwnerError};
 use manager::Manager;
 
+pub use failures::CountedFailures;
 pub use unit::{ActiveState, Kind, LoadState, ServiceIdentity, TYPES, Timer, Unit, is_name};
 
 /// Results of a service that are failures, as systemd spells them. More may come with newer versions.
@@ -144,6 +145,8 @@ pub struct Managers {
     places: Places,
     /// The system's under `None`, users' under their ids.
     managers: Mutex<HashMap<Option<u32>, Manager>>,
+    /// What was counted by a process before this one, of managers that have not been asked yet.
+    counted_before: Mutex<HashMap<Option<u32>, CountedFailures>>,
 }
 
 impl Address {
@@ -170,7 +173,25 @@ impl Address {
 impl Managers {
     /// Managers whose sockets are elsewhere than usual.
     pub fn at(places: Places) -> Managers {
-        Managers { places, managers: Mutex::default() }
+        Managers { places, ..Managers::default() }
+    }
+
+    /// Goes on from the failures that another process has counted of a user's manager, or of the system's. To be called
+    /// before that is asked.
+    pub fn recall(&self, user: Option<u32>, counted: CountedFailures) {
+        self.counted_before.lock().unwrap_or_else(PoisonError::into_inner).insert(user, counted);
+    }
+
+    /// The failures that were counted of a user's manager, or of the system's.
+    pub fn counted(&self, user: Option<u32>) -> CountedFailures {
+        let managers = self.managers.lock().unwrap_or_else(PoisonError::into_inner);
+        match managers.get(&user) {
+            Some(manager) => manager.counted(),
+            None => {
+                let before = self.counted_before.lock().unwrap_or_else(PoisonError::into_inner);
+                before.get(&user).cloned().unwrap_or_default()
+            }
+        }
     }
 
     /// What the manager at `address` says of the wanted units, at the latest at `deadline`.
@@ -182,7 +203,11 @@ impl Managers {
     ) -> Result<Arc<View>, Arc<ManagerError>> {
         let manager = {
             let mut managers = self.managers.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = || Manager::start(address.clone(), self.places.clone());
+            let start = || {
+                let mut before = self.counted_before.lock().unwrap_or_else(PoisonError::into_inner);
+                let counted = before.remove(&address.key()).unwrap_or_default();
+                Manager::start(address.clone(), self.places.clone(), counted)
+            };
             let manager = managers.entry(address.key()).or_insert_with(start);
             if !manager.address().is(address) {
                 *manager = start();

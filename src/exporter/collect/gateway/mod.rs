@@ -30,6 +30,9 @@ use std::sync::Arc;
 
 pub use process::GatewayProcesses;
 
+use serde_json::Value;
+
+use super::memory;
 use super::problems::Problems;
 use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
@@ -116,6 +119,20 @@ impl GatewayCollector {
 impl Collector for GatewayCollector {
     fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part {
         Part::Gateway(self.gateway(look, problems))
+    }
+
+    fn recall(&mut self, memory: Option<Value>) -> Result<(), serde_json::Error> {
+        let Some(memory) = memory else { return Ok(()) };
+        let (own, root): (_, Option<watch::Remembered>) = memory::believe(memory)?;
+        self.own.recall(own)?;
+        match (&mut self.root, root) {
+            (Some(watch), Some(root)) => watch.recall(root),
+            _ => Ok(()),
+        }
+    }
+
+    fn remember(&self) -> Option<Value> {
+        memory::keep(&(self.own.remember(), self.root.as_ref().map(HomeWatch::remember)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether the heart of a gateway beats whose process is not visible.
 
+use serde::{Deserialize, Serialize};
+
 use super::process::Liveness;
 use super::records::{Heartbeat, Life};
 use crate::system::time::Timestamp;
@@ -8,13 +10,13 @@ use crate::system::time::Timestamp;
 ///
 /// A gateway that was started and ended between two looks has left a new heartbeat too. So it takes a second beat
 /// of the same life, after the look that has found no process.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct PulseWatch {
     missed: Option<Missed>,
 }
 
 /// A life whose process was not to be seen.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Missed {
     life: Life,
     /// When that was found.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::exporter::collect::memory::Exact;
 use crate::system::files::ParseFault;
 use crate::system::time::Timestamp;
 
@@ -61,10 +63,10 @@ pub(super) struct Heartbeat {
 }
 
 /// One life of a gateway: the process id in its own namespace, and when its event loop was started.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Life {
     process: Option<u64>,
-    started: Option<Timestamp>,
+    started: Option<Exact>,
 }
 
 pub(super) fn parse_state(content: &[u8]) -> Result<StateRecord, ParseFault> {
@@ -117,7 +119,7 @@ pub(super) fn parse_heartbeat(content: &[u8]) -> Result<Heartbeat, ParseFault> {
     Ok(Heartbeat {
         life: Life {
             process: record.get("pid").and_then(Value::as_u64),
-            started: record.get("start_time").and_then(Timestamp::from_json),
+            started: record.get("start_time").and_then(Timestamp::from_json).map(Exact::from),
         },
         at: record.get("updated_at").and_then(Timestamp::from_json).ok_or(ParseFault::SOMEWHERE)?,
     })

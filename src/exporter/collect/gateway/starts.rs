@@ -1,5 +1,8 @@
 //! How often a gateway was started, from its own log of starts.
 
+use serde::{Deserialize, Serialize};
+
+use crate::exporter::collect::memory::{self, Exact};
 use crate::exporter::snapshot::gateway::RECENT_SECONDS;
 use crate::system::time::Timestamp;
 
@@ -11,18 +14,23 @@ pub(super) fn recent(starts: &[Timestamp], now: Timestamp) -> u64 {
 }
 
 /// Counts starts from a log that keeps only the newest: the count goes on when old lines are dropped.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct StartCounter {
     counted: u64,
-    last: Option<Timestamp>,
+    last: Option<Exact>,
 }
 
 impl StartCounter {
+    /// That it is one that can go on.
+    pub(super) fn assert(&self) -> Result<(), serde_json::Error> {
+        memory::assert_counts([self.counted])
+    }
+
     pub(super) fn count(&mut self, starts: &[Timestamp]) -> u64 {
         // By its place in the log, not by its time: clocks are set.
-        let known = starts.iter().rposition(|start| Some(*start) == self.last).map_or(0, |place| place + 1);
+        let known = starts.iter().rposition(|start| Some(Exact::from(*start)) == self.last).map_or(0, |place| place + 1);
         self.counted += (starts.len() - known) as u64;
-        self.last = starts.last().copied().or(self.last);
+        self.last = starts.last().copied().map(Exact::from).or(self.last);
         self.counted
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::judge::{self, Evidence, Pulse, Verdict};
 use super::process::{self, Liveness, LockWatch};
 use super::pulse::PulseWatch;
@@ -32,6 +34,13 @@ pub(super) struct HomeWatch {
     start_counter: StartCounter,
     lock: LockWatch,
     pulse_watch: PulseWatch,
+}
+
+/// What goes to the next process: what its files do not say at any moment.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    starts: StartCounter,
+    pulse: PulseWatch,
 }
 
 /// What was seen in one look.
@@ -95,6 +104,16 @@ impl HomeWatch {
             pulse_watch: PulseWatch::default(),
             home,
         }
+    }
+
+    pub(super) fn recall(&mut self, Remembered { starts, pulse }: Remembered) -> Result<(), serde_json::Error> {
+        starts.assert()?;
+        (self.start_counter, self.pulse_watch) = (starts, pulse);
+        Ok(())
+    }
+
+    pub(super) fn remember(&self) -> Remembered {
+        Remembered { starts: self.start_counter, pulse: self.pulse_watch }
     }
 
     /// Looks, and judges what is seen.

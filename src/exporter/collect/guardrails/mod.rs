@@ -17,7 +17,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::hermes_config::CONFIG;
+use super::memory;
 use super::problems::{Because, Problems};
 use super::{Collector, Look, Part};
 use crate::exporter::instance::Instance;
@@ -64,7 +68,7 @@ impl Files {
 }
 
 /// What a gateway takes from its surroundings when it starts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Frozen {
     is_yolo: Reading<bool>,
     redacts_secrets: Reading<bool>,
@@ -183,6 +187,20 @@ impl GuardrailsCollector {
 impl Collector for GuardrailsCollector {
     fn collect(&mut self, look: &Look<'_>, problems: &mut Problems) -> Part {
         Part::Guardrails(Reading::Known(Arc::new(self.guardrails(look, problems))))
+    }
+
+    fn recall(&mut self, memory: Option<Value>) -> Result<(), serde_json::Error> {
+        if let Some(memory) = memory {
+            let (boot, started): (String, Vec<_>) = memory::believe(memory)?;
+            if boot == memory::boot() {
+                self.started = started.into_iter().collect();
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&self) -> Option<Value> {
+        memory::keep(&(memory::boot(), self.started.iter().collect::<Vec<_>>()))
     }
 }
 

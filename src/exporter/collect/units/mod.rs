@@ -10,15 +10,20 @@ mod s6;
 mod systemd;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::memory;
 use super::problems::{Because, Problems};
 use super::{Answering, NetworkCollector, NetworkLook, Part};
 use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{ManagerKind, Unit, Units};
 use crate::exporter::snapshot::{Label, Reading, Reason};
-use crate::system::systemd::{Address, ManagerError, View, Wanted};
+use crate::system::s6::DeathCounter;
+use crate::system::systemd::{Address, CountedFailures, ManagerError, Managers, View, Wanted};
 use crate::system::users;
 use systemd::{Asked, Manager, Whose};
 
@@ -39,6 +44,8 @@ pub struct UnitsCollector {
     specs: Vec<UnitSpec>,
     s6: Arc<Mutex<s6::Services>>,
     has_s6: bool,
+    /// What was counted of services by a process before this one, for where somebody is still reading them at its end.
+    s6_before: BTreeMap<String, DeathCounter>,
     /// When it was last found that there is none of the units, all of which need not be there.
     absent_since: Option<Instant>,
 }
@@ -56,6 +63,7 @@ impl UnitsCollector {
             specs: instance.units.iter().filter(is_systemds).cloned().collect(),
             has_s6: !s6.is_empty(),
             s6: Arc::new(Mutex::new(s6)),
+            s6_before: BTreeMap::new(),
             absent_since: None,
         }
     }
@@ -176,6 +184,37 @@ impl NetworkCollector for UnitsCollector {
     fn collect<'a>(&'a mut self, look: NetworkLook<'a>, problems: &'a mut Problems) -> Answering<'a> {
         Box::pin(async move { Part::Units(self.units(look, problems).await) })
     }
+
+    fn recall(&mut self, memory: Option<Value>, managers: &Managers) -> Result<(), serde_json::Error> {
+        let Some(memory) = memory else { return Ok(()) };
+        let Remembered { system, user, s6 } = memory::believe(memory)?;
+        let deaths = s6.values().map(|counter| counter.counted());
+        let deaths = deaths.flat_map(|deaths| [deaths.total, deaths.by_exit_code, deaths.by_signal]);
+        memory::assert_counts(system.counts().chain(user.counts()).chain(deaths))?;
+        managers.recall(None, system);
+        if self.user.is_some() {
+            managers.recall(self.user, user);
+        }
+        self.s6_before.clone_from(&s6);
+        self.s6.lock().unwrap_or_else(PoisonError::into_inner).recall(s6);
+        Ok(())
+    }
+
+    fn remember(&self, managers: &Managers) -> Option<Value> {
+        memory::keep(&Remembered {
+            system: managers.counted(None),
+            user: self.user.map(|user| managers.counted(Some(user))).unwrap_or_default(),
+            s6: self.s6.try_lock().map_or_else(|_| self.s6_before.clone(), |services| services.remember()),
+        })
+    }
+}
+
+/// What goes to the next process: what was counted of systemd's units, and of s6's.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    system: CountedFailures,
+    user: CountedFailures,
+    s6: BTreeMap<String, DeathCounter>,
 }
 
 #[cfg(test)]
@@ -183,7 +222,7 @@ mod tests {
     use super::*;
     use crate::exporter::instance::generated_units;
     use crate::exporter::instance::tests::instance_at;
-    use crate::system::systemd::{Managers, Places};
+    use crate::system::systemd::Places;
     use crate::system::time::Timestamp;
 
     /// A machine with systemd and without a bus.

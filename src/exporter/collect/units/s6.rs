@@ -8,7 +8,7 @@ use crate::exporter::instance::{Instance, UnitName, UnitSpec};
 use crate::exporter::snapshot::units::{ManagerKind, Unit, UnitState};
 use crate::exporter::snapshot::{Label, Reading, Reason};
 use crate::system::files;
-use crate::system::s6::{Service, State, Watch};
+use crate::system::s6::{DeathCounter, Service, State, Watch};
 
 /// The services of one instance.
 #[derive(Debug)]
@@ -43,6 +43,20 @@ impl Services {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.services.is_empty()
+    }
+
+    /// Goes on from what another process has counted of services, by their names.
+    pub(super) fn recall(&mut self, mut counters: BTreeMap<String, DeathCounter>) {
+        for service in &mut self.services {
+            if let Some(counter) = counters.remove(&service.name) {
+                service.watch.go_on_from(counter);
+            }
+        }
+    }
+
+    /// What was counted of each service.
+    pub(super) fn remember(&self) -> BTreeMap<String, DeathCounter> {
+        self.services.iter().map(|service| (service.name.clone(), service.watch.counter())).collect()
     }
 
     /// The units; reads files.
