@@ -189,7 +189,7 @@ fn nothing_that_somebody_wrote_leaves_a_home() {
 
     let found = FleetFindings::of(&fleet);
     let told = [
-        self_report::json(&self_report::report(vijay.clone(), None)).unwrap(),
+        self_report::json(&self_report::report(vijay.clone(), false)).unwrap(),
         serde_json::to_string(&*fleet).unwrap(),
         serde_json::to_string(&findings::body(&fleet, &found, &Default::default())).unwrap(),
         Exposition::new(Arc::clone(&fleet), None).encode(Format::Text).unwrap(),

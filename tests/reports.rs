@@ -140,7 +140,7 @@ fn fault(value: &Value, schema: &Value, root: &Value, at: &str) -> Option<String
 }
 
 fn report_of(homes: &Homes, name: &str) -> Snapshot {
-    self_report::report(of(&homes.look(), name).clone(), None)
+    self_report::report(of(&homes.look(), name).clone(), false)
 }
 
 #[test]
@@ -234,6 +234,19 @@ fn bad_usage_says_what_there_is_and_exits_with_64() {
         assert_eq!((code, out.as_str()), (64, ""), "{error}");
         assert!(error.starts_with(&format!("hermes-exporter: {message}")), "{error}");
     }
+}
+
+#[test]
+fn who_knows_an_instance_by_its_report_can_not_report_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "instances: [{name: bheem, report: /var/lib/bheem.json}, {name: vijay, home: /nowhere}]";
+    std::fs::write(folder.path().join("both.yml"), text).unwrap();
+    let (code, _, error) = run(folder.path(), &["--config.file", "both.yml", "--instance", "bheem"]);
+    assert_eq!(code, 64);
+    assert!(error.contains("\"bheem\" is told of by the report /var/lib/bheem.json, and only who looks"), "{error}");
+    // It is no instance to choose from either.
+    let (code, report, _) = run(folder.path(), &["--config.file", "both.yml"]);
+    assert!(code == 0 && report.contains("\"vijay\""), "{report}");
 }
 
 #[test]

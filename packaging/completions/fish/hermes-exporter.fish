@@ -231,6 +231,7 @@ complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand scrape" 
 complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand scrape" -s h -l help -d 'Print help'
 complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand report" -l instance -d 'The instance; where no file names any and one home is found, it is called so. Not needed where there is but one' -r
 complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand report" -l output -d 'Write to this file, atomically and readable by all, instead of to standard output' -r -F
+complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand report" -l state -d 'Keep in this file, readable by nobody else, what has to be known in the next run so that counters go on: turns, tool calls, records of logs and failures of units. Without it these are left out, because a counter that is new each time never moves. Not in the Hermes home' -r -F
 complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand report" -l config.file -d 'Look at what this file names, instead of at the homes that are found' -r -F
 complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand report" -l timeout -d 'Give up on what takes longer' -r
 complete -c hermes-exporter -n "__fish_hermes_exporter_using_subcommand report" -l log.level -d 'Log nothing less important than this [default: info; for commands that say it themselves: error]' -r -f -a "error\t''

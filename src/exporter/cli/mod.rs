@@ -89,6 +89,17 @@ pub enum CommandError {
          a file and pass it with --config.file"
     )]
     NobodyToReport,
+    /// An instance that is itself known by a report.
+    #[error(
+        "{name:?} is told of by the report {}, and only who looks at its home can report on it; run this as its owner",
+        path.display()
+    )]
+    ReportOfReport {
+        /// The instance.
+        name: String,
+        /// The report that it is known by.
+        path: PathBuf,
+    },
     /// What is remembered was to be kept where nothing is ever written.
     #[error("{} is in the Hermes home, where nothing is written; name a file elsewhere with --state", path.display())]
     StateInHome {
@@ -148,6 +159,7 @@ impl CommandError {
             | CommandError::InstanceName { .. }
             | CommandError::StateInHome { .. }
             | CommandError::StateIsOutput { .. }
+            | CommandError::ReportOfReport { .. }
             | CommandError::NobodyToReport => ExitCode::from(EXIT_USAGE),
             CommandError::Listen(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
             CommandError::Healthcheck(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),

@@ -90,6 +90,11 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, CommandErr
 /// Leaves the instance that is asked for, or the only one. Where there is no configuration, nothing has been given a name,
 /// so the only home that was found is called as it is asked for.
 fn choose(config: &mut Config, asked: Option<&str>, is_discovered: bool) -> Result<Instance, CommandError> {
+    // Only who looks can say what there is to be seen.
+    if let Some(reported) = config.reported.iter().find(|reported| asked == Some(&reported.name)) {
+        return Err(CommandError::ReportOfReport { name: reported.name.clone(), path: reported.report.clone() });
+    }
+    config.reported.clear();
     let names = || config.instances.iter().map(|instance| instance.name.clone()).collect::<Vec<_>>();
     let place = match (asked, config.instances.as_slice()) {
         (_, []) => return Err(CommandError::NobodyToReport),

@@ -28,7 +28,8 @@ impl StartCounter {
 
     pub(super) fn count(&mut self, starts: &[Timestamp]) -> u64 {
         // By its place in the log, not by its time: clocks are set.
-        let known = starts.iter().rposition(|start| Some(Exact::from(*start)) == self.last).map_or(0, |place| place + 1);
+        let known =
+            starts.iter().rposition(|start| Some(Exact::from(*start)) == self.last).map_or(0, |place| place + 1);
         self.counted += (starts.len() - known) as u64;
         self.last = starts.last().copied().map(Exact::from).or(self.last);
         self.counted
