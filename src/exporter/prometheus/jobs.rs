@@ -6,11 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
-
 use super::PrometheusError;
 use super::raw::{RawGroup, RawJob, RawPrometheus};
-use crate::config_file::{self, ConfigError, nearest};
+use super::tree::Tree;
+use crate::config_file::{ConfigError, nearest};
 
 /// The port that the exporter listens on unless it is told otherwise.
 const PORT: &str = ":10119";
@@ -62,15 +61,14 @@ pub(super) enum Asks {
 }
 
 pub(super) fn read(path: &Path) -> Result<Configuration, ConfigError> {
-    let mut main: RawPrometheus = parse(path, "scrape_configs")?;
+    let mut main = parse(path)?;
     let mut jobs = Vec::new();
-    for raw in main.scrape_configs.take().unwrap_or_default() {
+    for raw in std::mem::take(&mut main.scrape_configs) {
         jobs.push(Job::of(path, raw)?);
     }
-    for pattern in main.scrape_config_files.iter().flatten() {
+    for pattern in &main.scrape_config_files {
         for file in files(path, &pattern.value) {
-            let other: RawPrometheus = parse(&file, "scrape_configs")?;
-            for raw in other.scrape_configs.unwrap_or_default() {
+            for raw in parse(&file)?.scrape_configs {
                 jobs.push(Job::of(&file, raw)?);
             }
         }
@@ -78,9 +76,8 @@ pub(super) fn read(path: &Path) -> Result<Configuration, ConfigError> {
     Ok(Configuration { path: path.to_owned(), main, jobs })
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, needed: &str) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    config_file::parse(path, &text, needed)
+fn parse(path: &Path) -> Result<RawPrometheus, ConfigError> {
+    RawPrometheus::of(Tree::read(path, "scrape_configs")?.top(path))
 }
 
 /// The files that a pattern fits, which goes from the folder of the file that it stands in.
@@ -114,33 +111,31 @@ impl Configuration {
 
 impl Job {
     fn of(path: &Path, raw: RawJob) -> Result<Job, ConfigError> {
-        let asks_for_part = raw.params.as_ref().is_some_and(|params| {
-            params.instance.is_some() || params.collect.is_some() || params.collect_list.is_some()
-        });
+        let asks_for_part = raw.asks_for_part;
         let mut job = Job { path: path.to_owned(), targets: Vec::new(), without_file: Vec::new(), raw };
         let mut targets = Vec::new();
-        for group in job.raw.static_configs.iter().flatten() {
+        for group in &job.raw.static_configs {
             add_targets(&mut targets, path, group, asks_for_part);
         }
-        for pattern in job.raw.file_sd_configs.iter().flatten().flat_map(|files| &files.files) {
+        for pattern in &job.raw.target_files {
             let found = files(path, &pattern.value);
             if found.is_empty() {
-                job.without_file.push((pattern.value.clone(), pattern.referenced.line()));
+                job.without_file.push((pattern.value.clone(), pattern.line));
             }
             for file in found {
-                for group in parse::<Vec<RawGroup>>(&file, "targets")? {
-                    add_targets(&mut targets, &file, &group, asks_for_part);
+                for group in Tree::read(&file, "targets")?.top(&file).items()? {
+                    add_targets(&mut targets, &file, &RawGroup::of(group)?, asks_for_part);
                 }
             }
         }
-        for list in job.raw.http_sd_configs.iter().flatten() {
-            let url = &list.url.value;
+        for list in &job.raw.target_urls {
+            let url = &list.value;
             let behind_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
             let (authority, rest) = behind_scheme.split_once('/').unwrap_or((behind_scheme, ""));
             let is_own = rest.split('?').next() == Some("sd");
             targets.push(Target {
                 path: path.to_owned(),
-                line: list.url.referenced.line(),
+                line: list.line,
                 address: authority.rsplit('@').next().unwrap_or_default().to_owned(),
                 asks: if is_own { Asks::List } else { Asks::OtherList },
                 has_box: false,
@@ -163,13 +158,13 @@ impl Job {
 
     /// Whether it takes what the exporter has told another Prometheus.
     pub(super) fn federates(&self) -> bool {
-        let mut matches = self.raw.params.iter().flat_map(|params| params.matches.iter().flatten());
+        let mut matches = self.raw.matches.iter();
         self.raw.metrics_path.as_deref() == Some("/federate") && matches.any(|selector| selector.contains("hermes"))
     }
 }
 
 fn add_targets(targets: &mut Vec<Target>, path: &Path, group: &RawGroup, asks_for_part: bool) {
-    let label = |name: &str| group.labels.as_ref().and_then(|labels| labels.get(name));
+    let label = |name: &str| group.labels.get(name);
     let asks = match (label("__param_instance"), label("instance")) {
         (Some(asked), Some(name)) if asked == name => Asks::Instance(name.clone()),
         (Some(_), _) => Asks::Part,
@@ -177,9 +172,9 @@ fn add_targets(targets: &mut Vec<Target>, path: &Path, group: &RawGroup, asks_fo
         _ if label("__param_collect").is_some() => Asks::Machine,
         _ => Asks::All,
     };
-    targets.extend(group.targets.iter().flatten().map(|target| Target {
+    targets.extend(group.targets.iter().map(|target| Target {
         path: path.to_owned(),
-        line: target.referenced.line(),
+        line: target.line,
         address: target.value.clone(),
         asks: asks.clone(),
         has_box: label("box").is_some_and(|name| !name.is_empty()),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::jobs::{Asks, Configuration, Job, Target};
 use super::raw::RawRelabel;
 use super::regex::matches;
+use super::tree::At;
 use super::{Remark, Weight};
-use crate::config_file::RawDuration;
 
 /// What Prometheus takes where nothing is written.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -62,10 +62,10 @@ impl Remarks {
 
     /// Whether the names of instances arrive as they are.
     fn of_labels(&mut self, job: &Job) {
-        let rules = || job.raw.metric_relabel_configs.iter().flatten();
+        let rules = || job.raw.metric_relabel_configs.iter();
         let honors = job.raw.honor_labels.as_ref();
         if !honors.is_some_and(|honors| honors.value) && !rules().any(brings_name_back) {
-            let line = honors.map_or(job.raw.job_name.referenced.line(), |honors| honors.referenced.line());
+            let line = honors.map_or(job.raw.job_name.line, |honors| honors.line);
             let is_named = |target: &Target| matches!(target.asks, Asks::List | Asks::Instance(_) | Asks::Machine);
             let what = if honors.is_some() { "honor_labels is false" } else { "honor_labels is missing" };
             let (weight, follows) = if job.federates() {
@@ -95,17 +95,15 @@ impl Remarks {
 
     /// How often it asks, and how long it waits.
     fn of_times(&mut self, configuration: &Configuration, job: &Job) {
-        let global = configuration.main.global.as_ref();
-        let of_global =
-            |value: Option<RawDuration>, otherwise| value.map_or(otherwise, |RawDuration(duration)| duration);
-        let usual = of_global(global.and_then(|global| global.scrape_interval), DEFAULT_INTERVAL);
-        let interval = job.raw.scrape_interval.as_ref().map_or(usual, |typed| typed.value.0);
-        let usual = of_global(global.and_then(|global| global.scrape_timeout), DEFAULT_TIMEOUT).min(interval);
-        let timeout = job.raw.scrape_timeout.as_ref().map_or(usual, |typed| typed.value.0);
-        let name = job.raw.job_name.referenced.line();
+        let global = &configuration.main;
+        let or = |typed: &Option<At<Duration>>, otherwise| typed.as_ref().map_or(otherwise, |typed| typed.value);
+        let interval = or(&job.raw.scrape_interval, or(&global.scrape_interval, DEFAULT_INTERVAL));
+        let usual = or(&global.scrape_timeout, DEFAULT_TIMEOUT).min(interval);
+        let timeout = or(&job.raw.scrape_timeout, usual);
+        let name = job.raw.job_name.line;
         let line_of = |own: Option<u64>| (job.path.as_path(), own.unwrap_or(name));
-        let of_interval = line_of(job.raw.scrape_interval.as_ref().map(|typed| typed.referenced.line()));
-        let of_timeout = line_of(job.raw.scrape_timeout.as_ref().map(|typed| typed.referenced.line()));
+        let of_interval = line_of(job.raw.scrape_interval.as_ref().map(|typed| typed.line));
+        let of_timeout = line_of(job.raw.scrape_timeout.as_ref().map(|typed| typed.line));
         let words = humantime::format_duration;
         if timeout > interval {
             let text = format!(
@@ -147,7 +145,7 @@ impl Remarks {
 
     /// What it is called, and what it scrapes.
     fn of_targets(&mut self, job: &Job) {
-        let name = (job.path.as_path(), job.raw.job_name.referenced.line());
+        let name = (job.path.as_path(), job.raw.job_name.line);
         if job.name() != JOB_OF_RULES {
             let text = format!(
                 "the rules of alerts/rules/watching.yml look at a job called {JOB_OF_RULES:?}, to tell whether the exporter \
@@ -161,7 +159,7 @@ impl Remarks {
         }
         let gives_box = |rule: &RawRelabel| rule.target_label.as_ref().is_some_and(|label| label.value == "box");
         let exporters: HashSet<&str> = job.targets.iter().map(|target| target.address.as_str()).collect();
-        let has_boxes = job.raw.relabel_configs.iter().flatten().any(gives_box);
+        let has_boxes = job.raw.relabel_configs.iter().any(gives_box);
         if exporters.len() > 1 && !has_boxes && job.targets.iter().any(|target| !target.has_box) {
             let text = format!(
                 "{} exporters, and not each has a label `box`: while one is down, alerts about its instances are told as over, \
@@ -233,7 +231,7 @@ fn brings_name_back(rule: &RawRelabel) -> bool {
 fn loses_name(rule: &RawRelabel) -> Option<(u64, String)> {
     let regex = rule.regex.as_ref().map(|regex| regex.value.as_str());
     let fits = |name| regex.and_then(|regex| matches(regex, name));
-    let is_about_names = has_source(rule, "__name__") && rule.source_labels.iter().flatten().count() == 1;
+    let is_about_names = has_source(rule, "__name__") && rule.source_labels.len() == 1;
     let is_always = matches!(regex, None | Some("" | ".*" | "(.*)" | ".+" | "(.+)"));
     let is_own = has_source(rule, "exported_instance") || has_source(rule, "instance");
     let action = action(rule);
@@ -246,7 +244,7 @@ fn loses_name(rule: &RawRelabel) -> Option<(u64, String)> {
         _ => false,
     };
     let places = [&rule.action, &rule.regex, &rule.target_label];
-    let line = places.into_iter().flatten().map(|place| place.referenced.line()).min().unwrap_or(1);
+    let line = places.into_iter().flatten().map(|place| place.line).min().unwrap_or(1);
     let text = match action.as_str() {
         "drop" | "keep" => {
             "metric_relabel_configs leave out hermes_instance_info, by which rules and dashboards know an instance"
@@ -262,5 +260,5 @@ fn is_into_instance(rule: &RawRelabel) -> bool {
 }
 
 fn has_source(rule: &RawRelabel, name: &str) -> bool {
-    rule.source_labels.iter().flatten().any(|label| label == name)
+    rule.source_labels.iter().any(|label| label == name)
 }

@@ -1,7 +1,7 @@
 //! Whether Prometheus, by its own configuration, scrapes the exporter so that instances keep their names, no alert comes
 //! twice, and rules and dashboards see what they look for. Whether the rest of it is valid is `promtool check config`'s.
 //!
-//! * [`raw`]: the configuration as typed, as far as it matters here;
+//! * [`tree`]: a file of it; [`raw`]: the configuration as typed, as far as it matters here;
 //! * [`jobs`]: reading it with the files that it names, and which jobs scrape the exporter;
 //! * [`judge`]: what is wrong with one of them; [`regex`]: whether a regular expression of theirs matches a name.
 
@@ -9,6 +9,7 @@ mod jobs;
 mod judge;
 mod raw;
 mod regex;
+mod tree;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
