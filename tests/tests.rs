@@ -8,6 +8,8 @@
 //! * [`untouched`]: looking leaves no trace in a home.
 //! * [`properties`]: what holds for any input at all.
 //! * [`reported`]: an instance that is told of by its own exporter's report loses nothing by it.
+//! * [`reports`]: an instance that is told of by its own exporter's report loses nothing by it.
+//! * [`report_runs`]: what is counted goes on from one report to the next.
 //! * [`http`]: routes, formats, filters, reload.
 //! * [`logs`]: a million records of a log, counted through rotation.
 //! * [`privacy`]: nothing that somebody wrote leaves a home.
@@ -42,6 +44,7 @@ mod manuals;
 mod privacy;
 mod properties;
 mod reported;
+mod report_runs;
 mod reports;
 mod scrape_jobs;
 mod serving;

@@ -39,13 +39,16 @@ const ONE_STRETCH: Duration = Duration::from_millis(50);
 /// The most turns that are followed at once; beyond it those begun longest ago are forgotten.
 const MOST_OPEN_TURNS: usize = 10_000;
 
+/// The longest name of a session that goes to the next process; Hermes' own have some thirty letters.
+const LONGEST_SESSION: usize = 200;
+
 /// Follows the messages of one instance.
 #[derive(Debug)]
 pub struct ActivityCollector {
     store: Database,
     follower: Arc<Mutex<Follower>>,
-    /// Whether another process goes on with what this one leaves.
-    has_successor: bool,
+    /// How much of a look may be spent where another process goes on with what this one leaves.
+    has_successor: Option<Duration>,
 }
 
 /// How far the messages have been followed.
@@ -71,7 +74,7 @@ struct Progress {
 impl ActivityCollector {
     /// A collector for this instance.
     pub fn new(instance: &Instance) -> Self {
-        ActivityCollector { store: Database::new(instance.path(STORE)), follower: Arc::default(), has_successor: false }
+        ActivityCollector { store: Database::new(instance.path(STORE)), follower: Arc::default(), has_successor: None }
     }
 
     fn activity(&mut self, look: &Look<'_>, problems: &mut Problems) -> Reading<Arc<Activity>> {
@@ -84,8 +87,7 @@ impl ActivityCollector {
         if follower.followed != Some(stamp) && !follower.is_at_work {
             let is_only_look = look.background.is_inline();
             let most = match (is_only_look, self.has_successor) {
-                (true, true) => Some(IN_ONE_PROCESS),
-                (true, false) => None,
+                (true, most) => most,
                 (false, _) => Some(AT_ONCE),
             };
             let until = most.map(|most| Instant::now() + most);
@@ -114,7 +116,7 @@ impl Collector for ActivityCollector {
     }
 
     fn recall(&mut self, memory: Option<Value>) -> Result<(), serde_json::Error> {
-        self.has_successor = true;
+        self.has_successor = Some(IN_ONE_PROCESS);
         if let Some(memory) = memory {
             *lock(&self.follower) = memory::believe::<Remembered>(memory)?.into_follower()?;
         }
@@ -139,6 +141,11 @@ struct Remembered {
     followed: Option<DatabaseStamp>,
 }
 
+fn kept_turns(open_turns: &HashMap<String, f64>) -> HashMap<String, Exact> {
+    let kept = open_turns.iter().filter(|(session, _)| session.len() <= LONGEST_SESSION);
+    kept.map(|(session, began)| (session.clone(), Exact(*began))).collect()
+}
+
 impl Remembered {
     fn of(follower: &Follower) -> Remembered {
         let Follower { progress: Progress { cursor, counts, open_turns }, .. } = follower;
@@ -147,7 +154,7 @@ impl Remembered {
             turns: counts.turns.buckets,
             turns_seconds: Exact(counts.turns.sum_seconds),
             tool_calls: counts.tool_calls.clone(),
-            open_turns: open_turns.iter().map(|(session, began)| (session.clone(), Exact(*began))).collect(),
+            open_turns: kept_turns(open_turns),
             is_through: follower.shown.is_some(),
             followed: follower.followed,
         }
@@ -297,6 +304,178 @@ impl Progress {
             let (_, limit, _) = began.select_nth_unstable_by(MOST_OPEN_TURNS, |a, b| b.total_cmp(a));
             let limit = *limit;
             self.open_turns.retain(|_, at| *at > limit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::collect::background::Background;
+    use crate::exporter::collect::exposure::Sockets;
+    use crate::exporter::collect::gateway::GatewayProcesses;
+    use crate::exporter::collect::programs::HermesPrograms;
+    use crate::exporter::instance::tests::instance_at;
+    use crate::exporter::snapshot::Problem;
+    use crate::system::time::Timestamp;
+    use proptest::prelude::*;
+    use rusqlite::{Connection, params};
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn new() -> Home {
+            let home = Home(tempfile::tempdir().unwrap());
+            let messages = "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT, role TEXT, \
+                            timestamp REAL, tool_calls TEXT)";
+            home.store().execute(messages, []).unwrap();
+            home
+        }
+
+        fn store(&self) -> Connection {
+            Connection::open(self.0.path().join(STORE)).unwrap()
+        }
+
+        fn write(&self, store: &Connection, message: Message) {
+            let (role, calls) = match message.kind {
+                0 => ("user", None),
+                1 => ("assistant", Some(r#"[{"function": {"name": "terminal"}}]"#)),
+                _ => ("assistant", None),
+            };
+            let row = params![format!("session {}", message.session), role, message.at, calls];
+            let insert = "INSERT INTO messages (session_id, role, timestamp, tool_calls) VALUES (?1, ?2, ?3, ?4)";
+            store.execute(insert, row).unwrap();
+        }
+
+        fn collector(&self) -> ActivityCollector {
+            ActivityCollector::new(&instance_at(self.0.path()))
+        }
+
+        fn look(&self, collector: &mut ActivityCollector) -> (Reading<Arc<Activity>>, Vec<Problem>) {
+            let programs = Arc::new(HermesPrograms::default());
+            let look = Look {
+                now: Timestamp::now(),
+                instance: &instance_at(self.0.path()),
+                gateways: &GatewayProcesses::new(Arc::clone(&programs)),
+                programs: &programs,
+                sockets: &Sockets::default(),
+                background: &Background::inline(),
+            };
+            let mut problems = Problems::default();
+            let activity = collector.activity(&look, &mut problems);
+            (activity, problems.into_sorted())
+        }
+    }
+
+    /// One that goes on from what another one has left, as it is written.
+    fn successor(home: &Home, collector: &ActivityCollector) -> ActivityCollector {
+        let kept = collector.remember().unwrap().to_string();
+        let mut successor = home.collector();
+        successor.recall(Some(serde_json::from_str(&kept).unwrap())).unwrap();
+        successor
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    struct Message {
+        session: u8,
+        kind: u8,
+        at: f64,
+        /// Whether a process ends after it, and another one goes on.
+        is_last: bool,
+    }
+
+    fn message() -> impl Strategy<Value = Message> {
+        let fields = (0..3_u8, 0..3_u8, 0.0..1e10, prop::bool::weighted(0.3));
+        fields.prop_map(|(session, kind, at, is_last)| Message { session, kind, at, is_last })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn a_history_in_any_pieces_gives_the_counts_of_the_whole(messages in prop::collection::vec(message(), 1..40)) {
+            let home = Home::new();
+            let store = home.store();
+            store.execute_batch("PRAGMA synchronous = off").unwrap();
+            let mut collector = home.collector();
+            collector.recall(None).unwrap();
+            let mut turns = 0;
+            for message in messages {
+                home.write(&store, message);
+                if message.is_last {
+                    collector = successor(&home, &collector);
+                    let (activity, _) = home.look(&mut collector);
+                    let now = activity.known().unwrap().turns.count();
+                    prop_assert!(turns <= now);
+                    turns = now;
+                }
+            }
+            collector = successor(&home, &collector);
+            let in_pieces = home.look(&mut collector);
+            prop_assert_eq!(in_pieces, home.look(&mut home.collector()));
+        }
+    }
+
+    #[test]
+    fn a_long_history_is_gone_through_by_several_processes_and_shown_at_its_end() {
+        let home = Home::new();
+        let rows: u32 = 300_000;
+        let many = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
+                    INSERT INTO messages (session_id, role, timestamp)
+                    SELECT 'a', iif(n % 2, 'user', 'assistant'), n FROM number";
+        home.store().execute(many, [rows]).unwrap();
+        let mut collector = home.collector();
+        collector.recall(None).unwrap();
+        let mut processes = 0;
+        let activity = loop {
+            // As long as one transaction, which is the least.
+            collector.has_successor = Some(Duration::ZERO);
+            processes += 1;
+            match home.look(&mut collector) {
+                (Reading::Known(activity), _) => break activity,
+                (reading, problems) => {
+                    assert_eq!((reading, problems.len()), (Reading::Unknown(Reason::Timeout), 1));
+                    let cursor = lock(&collector.follower).progress.cursor;
+                    collector = successor(&home, &collector);
+                    assert_eq!(lock(&collector.follower).progress.cursor, cursor);
+                }
+            }
+        };
+        assert!(processes > 1);
+        assert_eq!(activity.turns.count(), u64::from(rows / 2));
+    }
+
+    #[test]
+    fn an_unchanged_store_is_not_opened_by_the_next_process() {
+        let home = Home::new();
+        home.write(&home.store(), Message { session: 0, kind: 1, at: 1.0, is_last: false });
+        let path = home.0.path().join(STORE);
+        let mut collector = home.collector();
+        collector.recall(None).unwrap();
+        // Until its stamp has settled.
+        while lock(&collector.follower).followed.is_none() {
+            home.look(&mut collector);
+        }
+        let mut next = successor(&home, &collector);
+        let followed = lock(&next.follower).followed;
+        assert!(followed.is_some() && followed == Database::new(path).stamp().unwrap());
+        // What would be read is not.
+        lock(&next.follower).progress.cursor = 0;
+        assert_eq!(home.look(&mut next).0.known().unwrap().tool_calls.get("terminal"), 1);
+    }
+
+    #[test]
+    fn a_memory_that_can_not_be_is_an_error_and_begins_anew() {
+        let home = Home::new();
+        let mut collector = home.collector();
+        collector.recall(None).unwrap();
+        home.look(&mut collector);
+        let kept = collector.remember().unwrap();
+        for (field, wrong) in [("/cursor", Value::Null), ("/turns/3", u64::MAX.into()), ("/turns_seconds", (-1).into())]
+        {
+            let mut memory = kept.clone();
+            *memory.pointer_mut(field).unwrap() = wrong;
+            assert!(home.collector().recall(Some(memory)).is_err(), "{field}");
         }
     }
 }

@@ -66,6 +66,12 @@ impl Log {
         File::options().write(true).truncate(true).open(self.path(0)).unwrap();
     }
 
+    /// Another process goes on, from what is written of how far this one has come.
+    fn hand_over(&mut self) {
+        let kept = serde_json::to_string(&self.follower.bookmark()).unwrap();
+        self.follower = Follower::from_bookmark(self.path(0), serde_json::from_str(&kept).unwrap());
+    }
+
     fn look(&mut self) -> Progress {
         self.look_with(u64::MAX)
     }
@@ -301,6 +307,7 @@ enum Event {
     Truncate,
     Delete,
     Look(u64),
+    HandOver,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -313,6 +320,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Truncate),
         1 => Just(Event::Delete),
         4 => prop_oneof![Just(u64::MAX), 0..40_u64].prop_map(Event::Look),
+        2 => Just(Event::HandOver),
     ]
 }
 
@@ -371,6 +379,7 @@ proptest! {
                         _ => std::fs::remove_file(log.path(0)).unwrap(),
                     }
                 }
+                Event::HandOver => log.hand_over(),
                 Event::Finish => {}
             }
         }

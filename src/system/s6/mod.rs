@@ -527,6 +527,9 @@ mod tests {
         assert_eq!(count(&[2, 3, 4]), 4);
         assert_eq!(count(&[]), 4, "a new supervisor");
         assert_eq!(count(&[5]), 5);
+        let kept = serde_json::to_string(&counter).unwrap();
+        let mut next: DeathCounter = serde_json::from_str(&kept).unwrap();
+        assert_eq!(next.count(&[[5; DEATH], [6; DEATH]]).total, 6, "in another process");
     }
 
     #[test]

@@ -302,6 +302,40 @@ mod tests {
     }
 
     #[test]
+    fn another_process_goes_on_as_after_a_gap() {
+        let hand_over = |failures: &Failures| {
+            let kept = serde_json::to_string(&failures.counted()).unwrap();
+            Failures::after(serde_json::from_str(&kept).unwrap())
+        };
+        let mut failures = Failures::default();
+        failures.see_when_asked(UNIT, sample("success", 1, 2));
+        let mut failures = hand_over(&failures);
+        failures.see_when_asked(UNIT, sample("signal", 3, 2));
+        assert_eq!(failures.of(UNIT), is(&[("signal", 1)]), "not what was before anybody looked");
+        // One that could not ask.
+        let mut failures = hand_over(&hand_over(&failures));
+        assert_eq!(failures.of(UNIT), is(&[("signal", 1)]));
+        failures.see_when_asked(UNIT, sample("success", 6, 6));
+        assert_eq!(failures.of(UNIT), is(&[("signal", 1), ("unknown", 3)]));
+        // After the machine was started anew.
+        let mut failures = hand_over(&failures);
+        failures.see_when_asked(UNIT, sample("success", 9, 0));
+        assert_eq!(failures.of(UNIT), is(&[("signal", 1), ("unknown", 3)]));
+    }
+
+    #[test]
+    fn counts_that_can_not_be_are_not_gone_on_from() {
+        let wrong = [
+            r#"{"by_result": {"novelty": 1}}"#,
+            r#"{"by_result": {}, "before_gap": [{"result": "success", "main_start": 1, "restarts": 0}, 5]}"#,
+        ];
+        for wrong in wrong {
+            let counted = serde_json::from_str(&format!(r#"{{"{UNIT}": {wrong}}}"#)).unwrap();
+            assert!(Failures::after(counted).services.is_empty(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn signals_that_come_before_the_first_question_are_not_counted_twice() {
         let well = ("success", 1, 0);
         let failing = [("exit-code", 6, 5)];

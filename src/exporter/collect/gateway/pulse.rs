@@ -59,7 +59,11 @@ mod tests {
             records::parse_heartbeat(text.as_bytes()).unwrap()
         };
         let mut watch = PulseWatch::default();
-        let mut see = |visible, pid, beaten, now| watch.see(visible, Some(&beat(pid, beaten)), at(now), 90.0);
+        let mut see = |visible, pid, beaten, now| {
+            // Each time in another process.
+            watch = serde_json::from_str(&serde_json::to_string(&watch).unwrap()).unwrap();
+            watch.see(visible, Some(&beat(pid, beaten)), at(now), 90.0)
+        };
         assert!(matches!(see(Liveness::Dead, 7, 100.0, 110.0), Liveness::Dead));
         assert!(matches!(see(Liveness::Dead, 7, 100.0, 125.0), Liveness::Dead), "it was beaten before");
         assert!(matches!(see(Liveness::Dead, 7, 130.0, 140.0), Liveness::Elsewhere));

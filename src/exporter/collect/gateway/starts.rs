@@ -54,6 +54,9 @@ mod tests {
     fn starts_go_on_counting_when_the_log_drops_its_oldest_lines() {
         let mut counter = StartCounter::default();
         let mut count = |starts: &[f64]| {
+            // Each time in another process.
+            counter =
+                memory::believe(serde_json::from_str(&memory::keep(&counter).unwrap().to_string()).unwrap()).unwrap();
             counter.count(&starts.iter().filter_map(|start| Timestamp::from_seconds(*start)).collect::<Vec<_>>())
         };
         assert_eq!(count(&[100.0, 200.0]), 2);

@@ -402,6 +402,15 @@ mod tests {
         assert_eq!(read(&mut eyes), (Known(false), Known(false)));
         eyes.write(".env", "");
         assert_eq!(read(&mut eyes), (Known(false), Known(false)), "the gateway runs on as it was started");
+        let kept = eyes.collector.remember().unwrap().to_string();
+        let in_another_process = |eyes: &mut Eyes, kept: &str| {
+            eyes.collector.started.clear();
+            eyes.collector.recall(Some(serde_json::from_str(kept).unwrap())).unwrap();
+            read(eyes)
+        };
+        assert_eq!(in_another_process(&mut eyes, &kept), (Known(false), Known(false)));
+        let of_another_boot = kept.replacen(memory::boot().trim(), "another", 1);
+        assert_eq!(in_another_process(&mut eyes, &of_another_boot), (Known(true), Known(true)));
         drop(gateway);
         let _restarted = eyes.start(&[], &[]);
         assert_eq!(read(&mut eyes), (Known(true), Known(true)));

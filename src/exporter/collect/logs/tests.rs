@@ -159,6 +159,32 @@ fn what_hermes_has_written_is_all_records() {
 }
 
 #[test]
+fn another_process_counts_what_was_written_between_the_two() {
+    let mut home = Home::with(&[("errors", &record("ERROR", "history"))]);
+    assert_eq!(lines(&home.logs(), "errors").known().unwrap().error, 0);
+    home.append("errors", &record("ERROR", "one"));
+    // The record is counted, and goes on in the other one.
+    home.append("errors", "what follows, begun");
+    let hand_over = |home: &mut Home| {
+        let kept = home.collector.remember().unwrap().to_string();
+        home.collector = LogsCollector::new(&instance_at(home.folder.path()));
+        home.collector.recall(Some(serde_json::from_str(&kept).unwrap())).unwrap();
+    };
+    hand_over(&mut home);
+    assert_eq!(lines(&home.logs(), "errors").known().unwrap().error, 1);
+    home.append("errors", " here: HTTP 429\n");
+    home.append("errors", &record("ERROR", "two"));
+    hand_over(&mut home);
+    let logs = home.logs();
+    assert_eq!((lines(&logs, "errors").known().unwrap().error, logs.rate_limited), (2, Reading::Known(1)));
+    assert_eq!(lines(&logs, "agent"), Reading::Absent);
+    // One that was not there when the other looked is read from its beginning.
+    hand_over(&mut home);
+    home.append("agent", &record("INFO", "first"));
+    assert_eq!(lines(&home.logs(), "agent").known().unwrap().info, 1);
+}
+
+#[test]
 fn a_burst_is_caught_up_with_in_the_background_and_counted_once() {
     let line = record("ERROR", &"x".repeat(1000));
     let count = 3 * BYTES_AT_ONCE / line.len() as u64;
