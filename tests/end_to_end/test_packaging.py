@@ -117,8 +117,10 @@ def test_a_report_is_made_with_the_configuration_of_the_user_if_it_is_there(
     assert words[-2:] == ["%i", "%E/hermes-exporter/hermes-exporter.yml"]
     if is_configured:
         configuration.write_text("instances: []\n")
-    asked = run(*words[:-2], "bheem", configuration).succeeded().output.splitlines()
+    environment = {"PATH": os.environ["PATH"], "STATE_DIRECTORY": "/some where"}
+    asked = run(*words[:-2], "bheem", configuration, environment=environment).succeeded().output.splitlines()
     expected = ["report", "--instance", "bheem", "--output", "/var/lib/hermes-exporter/reports/bheem.json"]
+    expected += ["--state", "/some where/bheem.json"]
     assert asked == expected + (["--config.file", str(configuration)] if is_configured else [])
 
 

@@ -23,9 +23,10 @@ fn programs() -> [Command; 2] {
     [hermes_exporter::exporter::cli::command(), hermes_exporter::bridge::cli::command()]
 }
 
-const BY_HAND: [(&str, &str); 4] = [
+const BY_HAND: [(&str, &str); 5] = [
     ("hermes-exporter", include_str!("hermes-exporter.roff")),
     ("hermes-exporter-check", include_str!("hermes-exporter-check.roff")),
+    ("hermes-exporter-report", include_str!("hermes-exporter-report.roff")),
     ("hermes-alert-bridge", include_str!("hermes-alert-bridge.roff")),
     ("hermes-alert-bridge-check-config", include_str!("hermes-alert-bridge-check-config.roff")),
 ];

@@ -132,3 +132,39 @@ fn is_inside(path: &Path, folder: &Path) -> bool {
         _ => path.starts_with(folder),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::instance::tests::instance_at;
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_seconds(seconds).unwrap()
+    }
+
+    #[test]
+    fn of_two_runs_that_count_from_the_same_the_later_one_keeps_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let run = || StateFile::of(&path, &instance_at(Path::new("/no/such/home"))).unwrap();
+        let (mut one, mut other) = (run(), run());
+        assert_eq!((one.read(), other.read()), (None, None));
+        one.write(at(1.0), Memory::default()).unwrap();
+        assert!(matches!(other.write(at(2.0), Memory::default()), Err(CommandError::AnotherRun { .. })));
+        let mut next = run();
+        assert_eq!(next.read(), Some((at(1.0), Memory::default())));
+        next.write(at(3.0), Memory::default()).unwrap();
+        assert_eq!(run().read().unwrap().0, at(3.0));
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let mut file = StateFile::of(&path, &instance_at(Path::new("/no/such/home"))).unwrap();
+        file.write(at(1.0), Memory::default()).unwrap();
+        if std::os::unix::fs::chown(&path, Some(12_345), None).is_ok() {
+            assert_eq!(file.read(), None);
+        }
+    }
+}
