@@ -1,4 +1,4 @@
-"""A small authority and what it certifies, made by openssl as docs/web-configuration.md shows; who serves is elsewhere."""
+"""An authority and what it certifies, made by openssl as docs/web-configuration.md shows; who serves is not here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import os
 import ssl
 from pathlib import Path
+from typing import Optional
 
 from processes import run
 
@@ -56,7 +57,7 @@ class Authority:
     def client(self) -> Certificate:
         return self._issue("client", "DNS:prometheus.example", "clientAuth")
 
-    def trusted(self, client: Certificate | None = None) -> ssl.SSLContext:
+    def trusted(self, client: Optional[Certificate] = None) -> ssl.SSLContext:
         """For who trusts this authority, and shows this certificate."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         if client:

@@ -8,11 +8,14 @@ import select
 import socket
 from typing import Iterator
 
+# For a server that speaks TLS.
+HANDSHAKE = "half a handshake of TLS"
+
 # What is sent on each connection, by what it is called.
 OPENINGS = {
     "nothing": b"",
     "half a head": b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Slow: ",
-    "half a handshake of TLS": b"\x16\x03\x01\x02\x00\x01",
+    HANDSHAKE: b"\x16\x03\x01\x02\x00\x01",
     "half a body": b"POST /alertmanager HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{",
 }
 

@@ -21,7 +21,7 @@ from authority import Authority, Certificate, put_over
 from exporter import bare_environment
 from monitoring import Prometheus, serving_prometheus
 from processes import DEADLINE_SECONDS, Program, free_port, run, running, wait_for
-from rude_clients import OPENINGS, held
+from rude_clients import HANDSHAKE, OPENINGS, held
 
 # A hash of the least cost: how long a comparison takes is not what is looked at here.
 NAME, PASSWORD = "prometheus", "correct horse"
@@ -248,13 +248,18 @@ def test_a_certificate_is_renewed_while_it_is_asked_for(
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
-def test_clients_that_hold_all_connections_keep_no_scrape_out(binary: Path, nothing: Path, opening: str) -> None:
+def test_clients_that_hold_all_connections_keep_no_scrape_out(
+    binary: Path, nothing: Path, folder: Path, authority: Authority, opening: str
+) -> None:
     port = free_port()
-    with served(binary, nothing, f"127.0.0.1:{port}"):
+    is_encrypted = opening == HANDSHAKE
+    web = web_configuration(folder, **tls_of(authority.server())) if is_encrypted else None
+    context = authority.trusted() if is_encrypted else None
+    with served(binary, nothing, f"127.0.0.1:{port}", web=web):
         with held(port, OPENINGS[opening], MOST_CONNECTIONS + 100) as holding:
             for _ in range(5):
                 # Not as long as Prometheus waits, nor until heads are cut off after 10 s.
-                assert ask(port, "/metrics", seconds=8)[0] == 200
+                assert ask(port, "/metrics", context, seconds=8)[0] == 200
                 holding.trickle()
             wait_for("those in the way to be cut off", lambda: len(holding.cut_off()) >= 100)
 
@@ -279,7 +284,7 @@ def test_what_is_too_large_is_refused(
                 target = b"GET /metrics?" + long + b" HTTP/1.1\r\nHost: a\r\n\r\n"
                 assert answer_to(port, target) == "HTTP/1.1 414 URI Too Long"
                 if program == bridge_binary:
-                    post = b"POST /%s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                    post = b"POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
                     for path in (b"alertmanager", b"notify"):
                         assert answer_to(port, post % (path, 1 << 30)) == "HTTP/1.1 413 Payload Too Large"
                     # One that does not say how large it is.
