@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::RawDuration;
-use super::error::ConfigError;
 #[cfg(feature = "exporter")]
 use super::error::nearest;
+use super::error::{ConfigError, tellable};
 
 /// The longest name of anything.
 pub(crate) const LONGEST_NAME: usize = 64;
@@ -40,8 +40,8 @@ impl<'a> Check<'a> {
             path: self.path.to_owned(),
             line: at.line().max(1),
             column: at.column().max(1),
-            key: key.to_owned(),
-            problem: problem.into(),
+            key: tellable(key),
+            problem: tellable(&problem.into()),
         }
     }
 
@@ -56,7 +56,7 @@ impl<'a> Check<'a> {
             path: self.path.to_owned(),
             line: typed.referenced.line().max(1),
             column: typed.referenced.column().max(1),
-            key: typed.value.clone(),
+            key: tellable(&typed.value),
             nearest: nearest(&typed.value, known.clone()),
             known: known.map(str::to_owned).collect(),
         }

@@ -65,10 +65,29 @@ fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
     }
 }
 
+/// What quotes a file, as it can be told: on a terminal it does nothing but stand there, and it is no longer than somebody
+/// reads.
+pub(super) fn tellable(text: &str) -> String {
+    /// The longest messages that are meant so have half of it.
+    const LONGEST: usize = 1_000;
+    let is_harmless = |letter: char| letter == '\n' || !letter.is_control();
+    let harmless = |letter| if is_harmless(letter) { letter } else { char::REPLACEMENT_CHARACTER };
+    let mut told: String = text.chars().take(LONGEST).map(harmless).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        told.push_str(" ...");
+    }
+    told
+}
+
 /// The word out of `known` that is most like what was typed, if any is like it at all.
 pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// Below this two words are not taken as one misspelt; found by trying typical slips.
     const LIKENESS: f64 = 0.75;
+    /// No longer word is a misspelt one, and comparing takes the time of both lengths.
+    const LONGEST: usize = 200;
+    if typed.len() > LONGEST {
+        return None;
+    }
     known
         .into_iter()
         .map(|word| (strsim::jaro_winkler(typed, word), word))

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
@@ -20,6 +21,12 @@ pub(crate) use check::Check;
 pub(crate) use check::{LONGEST_NAME, is_name};
 pub use error::ConfigError;
 pub(crate) use error::{instead, nearest};
+
+use crate::system::files::{self, FileError};
+use error::tellable;
+
+/// The most bytes of a configuration that are read. One of Prometheus with a thousand targets has a tenth.
+const LARGEST: u64 = 2 * 1024 * 1024;
 
 /// A duration as people write it: `90s`, `5m`, `1h 30m`.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +74,22 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for ByName<V> {
     }
 }
 
-/// Reads the text of a file.
+/// The text of the file at `path`.
+///
+/// A FIFO would be waited for, and an endless device or a file that is large by mistake would take all memory: also while
+/// serving, when the configuration is read again.
+pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+    let content = match files::read_up_to(path, LARGEST) {
+        Ok(Some(content)) => content,
+        Ok(None) => return Err(failed(Errno::NOENT.into())),
+        Err(FileError::Permission { .. }) => return Err(failed(Errno::ACCESS.into())),
+        Err(error) => return Err(failed(std::io::Error::other(error))),
+    };
+    String::from_utf8(content).map_err(|_| failed(std::io::Error::other("it is not text in UTF-8")))
+}
+
+/// Understands the text of a file.
 ///
 /// `needed` is the key that it can not do without, for a file that is empty.
 pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str, needed: &str) -> Result<T, ConfigError> {
@@ -88,7 +110,7 @@ fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
             path,
             line,
             column,
-            key: field.clone(),
+            key: tellable(field),
             nearest: nearest(field, expected.iter().copied()),
             known: expected.iter().map(|key| (*key).to_owned()).collect(),
         },
@@ -99,7 +121,7 @@ fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
             let message = other.to_string();
             // The parser's own message repeats the place.
             let message = in_plain_words(message.split(" at line ").next().unwrap_or("not valid YAML"));
-            ConfigError::Syntax { path, line, column, message }
+            ConfigError::Syntax { path, line, column, message: tellable(&message) }
         }
     }
 }
@@ -126,10 +148,62 @@ fn in_plain_words(message: &str) -> String {
         other if other.starts_with("multiple YAML documents") => {
             "one document is expected, and with `---` a second one begins here".to_owned()
         }
+        "recursion limit exceeded" => "there is too much within each other here".to_owned(),
+        other if other.starts_with("budget breached") => {
+            "there is more in the file than is understood of one".to_owned()
+        }
         other if other.starts_with("cannot deserialize null") => "a value is missing here".to_owned(),
         other if other.contains("found a tab") || other.starts_with("tabs disallowed") => {
             "there is a tab in or after this line; YAML is indented with spaces".to_owned()
         }
         other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error_chain::display_chain;
+
+    /// A FIFO was waited for until somebody wrote to it, and /dev/zero was read until there was no memory.
+    #[test]
+    fn what_is_no_regular_file_of_a_modest_size_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let said = |path: &Path| {
+            let error = display_chain(&read(path).unwrap_err());
+            error.replace(&format!("{}/", folder.path().display()), "")
+        };
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::fs::File::create(at("large")).unwrap().set_len(LARGEST + 1).unwrap();
+        std::fs::write(at("latin"), b"name: J\xfcrgen").unwrap();
+        let begin = |name: &str| format!("the configuration {name} could not be read: ");
+        assert_eq!(said(&at("fifo")), begin("fifo") + "fifo is not a regular file");
+        assert_eq!(said(Path::new("/dev/zero")), begin("/dev/zero") + "/dev/zero is not a regular file");
+        let large = format!("large has {} bytes, more than the {LARGEST} that are read", LARGEST + 1);
+        assert_eq!(said(&at("large")), begin("large") + &large);
+        assert_eq!(said(&at("nothing")), begin("nothing") + "No such file or directory (os error 2)");
+        assert_eq!(said(&at("latin")), begin("latin") + "it is not text in UTF-8");
+        std::fs::write(at("good"), "name: uma").unwrap();
+        std::os::unix::fs::symlink(at("good"), at("link")).unwrap();
+        assert_eq!(read(&at("link")).unwrap(), "name: uma", "as mounted configurations are");
+    }
+
+    /// A message had all of a text of megabytes in it, and what a terminal takes as a command.
+    #[test]
+    fn what_is_wrong_is_told_briefly_and_harms_no_terminal() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            #[allow(dead_code, reason = "only whether it can be read matters")]
+            known: RawDuration,
+        }
+        let said = |text: &str| parse::<File>(Path::new("f"), text, "known").unwrap_err().to_string();
+        let long = said(&format!("known: {}", "x".repeat(1_000_000)));
+        assert!(long.starts_with("f:1:8: \"xxx") && long.ends_with("xxx ...") && long.len() < 1_100, "{long}");
+        assert!(said(&format!("? {}\n: 1", "x".repeat(1_000_000))).len() < 1_200);
+        assert_eq!(said("\"\\e[2Jx\": 1"), "f:1:1: unknown key `\u{fffd}[2Jx`; it may be one of: known");
+        assert_eq!(said(&"[".repeat(10_000)).lines().count(), 1);
     }
 }

@@ -238,6 +238,14 @@ pub fn read_at_most(path: &Path, file: &mut File, metadata: &Metadata, most: u64
     if read as u64 > most { Err(too_large(read as u64)) } else { Ok(content) }
 }
 
+/// The whole content of a file of which no more than `most` bytes are read; `None` where there is none.
+pub fn read_up_to(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileError> {
+    let Some((mut file, metadata)) = open(path)? else {
+        return Ok(None);
+    };
+    read_at_most(path, &mut file, &metadata, most).map(Some)
+}
+
 /// The whole lines among the last `most` bytes of a file.
 fn read_tail_stamped(path: &Path, most: u64) -> Result<Option<Stamped>, FileError> {
     let Some((mut file, metadata)) = open(path)? else {

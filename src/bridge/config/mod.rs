@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::Severity;
 use super::route::{Matchers, Route};
 use super::secret::{SecretError, SecretFile};
+use crate::config_file;
 pub use crate::config_file::ConfigError;
 
 /// A valid configuration.
@@ -67,9 +68,7 @@ pub struct Config {
 impl Config {
     /// Reads and validates a file.
     pub fn from_file(path: &Path) -> Result<Config, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Config::from_text(path, &text)
+        Config::from_text(path, &config_file::read(path)?)
     }
 
     /// Validates the text of a file; `path` is for messages.

@@ -20,6 +20,7 @@ use super::findings::Code;
 use super::instance::Instance;
 use super::reported::Reported;
 use super::snapshot::Thresholds;
+use crate::config_file;
 pub use crate::config_file::ConfigError;
 
 /// A valid configuration.
@@ -62,9 +63,7 @@ pub struct CollectorSettings {
 impl Config {
     /// Reads and validates a file.
     pub fn from_file(path: &Path) -> Result<Config, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Config::from_text(path, &text)
+        Config::from_text(path, &config_file::read(path)?)
     }
 
     /// Validates the text of a file; `path` is for messages.

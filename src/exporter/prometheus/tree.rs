@@ -92,9 +92,7 @@ pub(super) struct Tree {
 impl Tree {
     /// Reads a file; `needed` is the key that it can not do without, for one that is empty.
     pub(super) fn read(path: &Path, needed: &str) -> Result<Tree, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Ok(Tree { root: config_file::parse(path, &text, needed)? })
+        Ok(Tree { root: config_file::parse(path, &config_file::read(path)?, needed)? })
     }
 
     /// What stands at its top.
