@@ -4,6 +4,8 @@
 
 mod check;
 mod error;
+#[cfg(test)]
+pub(crate) mod mutation;
 pub mod reference;
 
 use std::fmt;

@@ -253,6 +253,8 @@ fn settled(mut sources: Sources, now: SystemTime) -> Sources {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trial;

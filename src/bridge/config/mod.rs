@@ -5,6 +5,8 @@
 //! against the code.
 
 pub mod advice;
+#[cfg(test)]
+mod properties;
 mod raw;
 pub mod reference;
 mod validate;

@@ -6,6 +6,8 @@
 mod backups;
 mod endpoints;
 mod judging;
+#[cfg(test)]
+mod properties;
 mod raw;
 pub mod reference;
 mod validate;

@@ -7,6 +7,8 @@
 
 mod jobs;
 mod judge;
+#[cfg(test)]
+mod properties;
 mod raw;
 mod regex;
 mod tree;

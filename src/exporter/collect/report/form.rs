@@ -73,6 +73,7 @@ pub(super) fn read(report: Value) -> Result<Told, Lacks> {
     for collector in part.misunderstood {
         note_misunderstood(&mut content.collectors, collector);
     }
+    content.collectors.sort_by_key(|run| COLLECTORS.iter().position(|entry| entry.name == run.collector));
     Ok(Told { name, profile, taken_at, content })
 }
 

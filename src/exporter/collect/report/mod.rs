@@ -15,6 +15,8 @@ mod by_now;
 mod form;
 mod limits;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
