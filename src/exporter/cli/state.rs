@@ -5,6 +5,9 @@
 //! report ever shows more than is remembered: a run that is killed in between has shown nothing, and what it has counted is in
 //! the next report.
 
+#[cfg(test)]
+mod properties;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 

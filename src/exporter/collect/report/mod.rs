@@ -15,6 +15,8 @@ mod by_now;
 mod form;
 mod limits;
 #[cfg(test)]
+pub(crate) mod mutation;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
