@@ -190,25 +190,37 @@ impl FleetFindings {
 /// The rules about one part of a Snapshot: what is wrong with it at a moment.
 type Rules = fn(&Snapshot, Timestamp) -> Vec<Finding>;
 
-const RULES: [Rules; 9] = [
-    gateway::findings,
-    units::findings,
-    endpoints::findings,
-    backups::findings,
-    credentials::findings,
-    cron::findings,
-    inventory::findings,
-    home::findings,
-    exposure::findings,
+/// As of when rules judge, which makes a difference where a report tells.
+#[derive(Debug, Clone, Copy)]
+enum AsOf {
+    /// When it was seen: whether something has gone on since, nobody has looked.
+    Seen,
+    /// Now: what was done grows old, and what was given runs out.
+    Now,
+}
+
+const RULES: [(Rules, AsOf); 9] = [
+    (gateway::findings, AsOf::Seen),
+    (units::findings, AsOf::Seen),
+    (endpoints::findings, AsOf::Now),
+    (backups::findings, AsOf::Now),
+    (credentials::findings, AsOf::Now),
+    (cron::findings, AsOf::Seen),
+    (inventory::findings, AsOf::Now),
+    (home::findings, AsOf::Now),
+    (exposure::findings, AsOf::Now),
 ];
 
 /// What is wrong with one instance at `now`.
 pub fn of_instance(snapshot: &Snapshot, now: Timestamp) -> Findings {
-    let mut found: Vec<Finding> = RULES.iter().flat_map(|rules| rules(snapshot, now)).collect();
+    let seen_at = snapshot.told_at().unwrap_or(now);
+    let judge = |(rules, as_of): &(Rules, AsOf)| match as_of {
+        AsOf::Seen => rules(snapshot, seen_at),
+        AsOf::Now => rules(snapshot, now),
+    };
+    let mut found: Vec<Finding> = RULES.iter().flat_map(judge).collect();
     found.extend(looking::stale_report(snapshot, now));
-    // Up to when a report was written it is known that its collectors failed.
-    let told_at = snapshot.told_at().unwrap_or(now);
-    found.extend(looking::unknown_for_long(&snapshot.collectors, &snapshot.thresholds, told_at));
+    found.extend(looking::unknown_for_long(&snapshot.collectors, &snapshot.thresholds, seen_at));
     Findings::of(found, now, &snapshot.ignored_findings, &snapshot.collectors)
 }
 

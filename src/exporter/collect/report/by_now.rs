@@ -1,41 +1,39 @@
 //! What follows from the time that has passed since a report was written.
 //!
-//! Moments stay what they were, and their ages are counted by whoever shows them. Here is what a report says as a fact and
-//! time alone may have changed: who was alive may have died since, and what was due may have been done.
+//! Moments stay what they were, those at which something was to happen among them, and their ages are counted by whoever
+//! shows them. Here is what a report says as a fact and time alone may have changed: who was alive may have died since, and
+//! what was due may be late by now.
 
 use std::sync::Arc;
 
 use crate::exporter::snapshot::credentials::{Credentials, Token};
 use crate::exporter::snapshot::cron::{Cron, JobState};
 use crate::exporter::snapshot::gateway::{Gateway, GatewayState};
-use crate::exporter::snapshot::units::Units;
 use crate::exporter::snapshot::{Reading, Reason, Snapshot};
 use crate::system::time::Timestamp;
 
-/// How late a job may be without being overdue. Hermes allows more to jobs that run seldom, which a report does not tell;
-/// but a report that was written after all of that says itself that the job is overdue.
+/// How late a job may be without being overdue. Hermes allows more to jobs that run seldom or are at work, which a report
+/// does not tell, but for one that was later than this already and not overdue.
 const GRACE_SECONDS: f64 = 120.0;
 
 /// Makes the Snapshot say what it can say at `now`.
 pub(super) fn bring_to(snapshot: &mut Snapshot, now: Timestamp) {
     let taken_at = snapshot.taken_at;
     let limit = snapshot.thresholds.gateway_heartbeat_seconds();
-    let mut is_gateway_known = true;
     if let Reading::Known(gateway) = &mut snapshot.gateway
         && may_have_changed(gateway, taken_at, now, limit)
     {
         forget(Arc::make_mut(gateway));
-        is_gateway_known = false;
     }
-    if let Reading::Known(cron) = &mut snapshot.cron {
-        // Of a gateway of which nothing is known by now, nobody knows whether it has started its jobs.
-        bring_cron_to(cron, if is_gateway_known { now } else { taken_at });
+    // So long ago that nobody knows whether the gateway is alive, nobody knows either whether it has started its jobs.
+    let is_up = snapshot.gateway.known().is_some_and(|gateway| gateway.up == Reading::Known(true));
+    if let Reading::Known(cron) = &mut snapshot.cron
+        && is_up
+    {
+        bring_cron_to(cron, taken_at, now);
     }
     if let Reading::Known(credentials) = &mut snapshot.credentials {
         bring_credentials_to(credentials, now);
-    }
-    if let Reading::Known(units) = &mut snapshot.units {
-        bring_units_to(units, taken_at, now);
     }
 }
 
@@ -43,8 +41,11 @@ pub(super) fn bring_to(snapshot: &mut Snapshot, now: Timestamp) {
 fn may_have_changed(gateway: &Gateway, taken_at: Timestamp, now: Timestamp, limit: f64) -> bool {
     let is_long_ago = |moment: Timestamp| now.seconds_since(moment) > limit;
     match gateway.up {
-        // One without a heartbeat of its own was seen when the report was written.
-        Reading::Known(true) => is_long_ago(gateway.heartbeat.known().copied().unwrap_or(taken_at)),
+        // One without a heartbeat of its own, or with one that is yet to come, was seen when the report was written.
+        Reading::Known(true) => {
+            let seen = gateway.heartbeat.known().filter(|beat| **beat <= taken_at);
+            is_long_ago(seen.copied().unwrap_or(taken_at))
+        }
         // It has come up since, or it has failed to.
         Reading::Known(false) => {
             gateway.state == Reading::Known(GatewayState::Starting)
@@ -63,8 +64,12 @@ fn forget(gateway: &mut Gateway) {
     gateway.process = Reading::Unknown(Reason::Stale);
 }
 
-fn bring_cron_to(cron: &mut Arc<Cron>, now: Timestamp) {
-    let is_late = |next_run: &Timestamp| now.seconds_since(*next_run) > GRACE_SECONDS;
+fn bring_cron_to(cron: &mut Arc<Cron>, taken_at: Timestamp, now: Timestamp) {
+    let is_late = |next_run: &Timestamp| {
+        // What was not due yet may have been done since.
+        (0.0..=GRACE_SECONDS).contains(&taken_at.seconds_since(*next_run))
+            && now.seconds_since(*next_run) > GRACE_SECONDS
+    };
     let Reading::Known(jobs) = &cron.jobs else { return };
     let is_overdue = |job: &crate::exporter::snapshot::cron::Job| {
         !job.overdue && job.state == JobState::Scheduled && job.next_run.known().is_some_and(is_late)
@@ -92,24 +97,6 @@ fn bring_credentials_to(credentials: &mut Arc<Credentials>, now: Timestamp) {
     for token in Arc::make_mut(credentials).tokens.values_mut() {
         if has_expired(token) {
             token.valid = Reading::Known(false);
-        }
-    }
-}
-
-/// A timer that has been due since the report was written has fired or not: nobody knows.
-fn bring_units_to(units: &mut Arc<Units>, taken_at: Timestamp, now: Timestamp) {
-    let was_due = |next: &Timestamp| *next >= taken_at && *next <= now;
-    let is_of_past = |unit: &crate::exporter::snapshot::units::Unit| {
-        unit.timer.known().and_then(|timer| timer.next_trigger.known()).is_some_and(was_due)
-    };
-    if !units.0.iter().any(is_of_past) {
-        return;
-    }
-    for unit in &mut Arc::make_mut(units).0 {
-        if let Reading::Known(timer) = &mut unit.timer
-            && timer.next_trigger.known().is_some_and(was_due)
-        {
-            timer.next_trigger = Reading::Unknown(Reason::Stale);
         }
     }
 }

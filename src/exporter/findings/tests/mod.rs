@@ -187,7 +187,22 @@ fn the_unit_that_hermes_would_have_made_need_not_run_the_gateway() {
 }
 
 #[test]
-fn what_a_report_says_is_judged_as_of_now() {
+fn what_goes_on_is_judged_as_of_when_a_report_was_written() {
+    let written = |mut fleet: Fleet, age: f64| {
+        let run = reported(MINUTE, Source::Report).instances[0].collectors.clone();
+        let snapshot = Arc::make_mut(&mut fleet.instances[0]);
+        (snapshot.taken_at, snapshot.identity.source, snapshot.collectors) = (ago(age), Source::Report, run);
+        all(&fleet).into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    // Nobody has looked since whether the timer has fired, and whether the ticker has gone round.
+    assert_eq!(written(due(14.0 * MINUTE), 5.0 * MINUTE), []);
+    assert_eq!(written(due(14.0 * MINUTE), 3.0 * MINUTE), [Code::TimerNotFiring]);
+    assert_eq!(written(ticked(6.0 * MINUTE), 2.0 * MINUTE), []);
+    assert_eq!(written(ticked(6.0 * MINUTE), 0.5 * MINUTE), [Code::CronTickerStale]);
+}
+
+#[test]
+fn what_a_report_says_grows_old_as_of_now() {
     let mut report = aged(25.9 * HOUR);
     let run = reported(MINUTE, Source::Report).instances[0].collectors.clone();
     let snapshot = Arc::make_mut(&mut report.instances[0]);
