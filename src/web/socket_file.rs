@@ -1,14 +1,15 @@
 //! A unix socket in the file system: made so that nobody can connect who may not, and removed when it is no longer
 //! listened on.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, fchmod};
+use rustix::fs::{Mode, OFlags, fchmod};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Who may connect: the program's user and group, whatever the umask is.
@@ -58,18 +59,29 @@ fn identity(found: &fs::Metadata) -> (u64, u64) {
 /// Listens on a new socket at `path`, in the place of one that nobody listens on any more.
 pub fn listen(path: &Path) -> Result<(UnixListener, SocketFile), SocketFileError> {
     clear(path)?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket: OwnedFd =
-        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
+    let socket = unconnected().map_err(io::Error::from)?;
     // The file is made with this mode less the umask, so that it is never open to more; what the umask took is given
     // back before anything listens.
     fchmod(&socket, Mode::from_raw_mode(MODE)).map_err(io::Error::from)?;
     let address = SocketAddrUnix::new(path).map_err(io::Error::from)?;
     rustix::net::bind(&socket, &address).map_err(io::Error::from)?;
-    let file = SocketFile { path: path.to_owned(), identity: identity(&fs::symlink_metadata(path)?) };
-    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    // Held, and not looked up again by its name: who may write to the folder could have put a link there meanwhile.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
+    let found = made.metadata()?;
+    if !found.file_type().is_socket() {
+        return Err(SocketFileError::NoSocket);
+    }
+    let file = SocketFile { path: path.to_owned(), identity: identity(&found) };
+    let held = format!("/proc/self/fd/{}", made.as_raw_fd());
+    fs::set_permissions(held, fs::Permissions::from_mode(MODE))?;
     rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from)?;
     Ok((UnixListener::from(socket), file))
+}
+
+fn unconnected() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
 /// Removes what a program has left that has died.
@@ -80,18 +92,21 @@ fn clear(path: &Path) -> Result<(), SocketFileError> {
         Ok(found) if !found.file_type().is_socket() => return Err(SocketFileError::NoSocket),
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
+    // Waits for nothing: one that hangs accepts no connection.
+    let connected = unconnected().and_then(|socket| rustix::net::connect(&socket, &SocketAddrUnix::new(path)?));
+    match connected {
         // Too many wait to be accepted: somebody is there.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SocketFileError::Taken),
-        Ok(_) => Err(SocketFileError::Taken),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(SocketFileError::Unclear(error)),
+        Ok(()) | Err(Errno::AGAIN) => Err(SocketFileError::Taken),
+        Err(Errno::CONNREFUSED) => Ok(fs::remove_file(path)?),
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(SocketFileError::Unclear(error.into())),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -104,6 +119,25 @@ mod tests {
         assert!(matches!(listen(&path), Err(SocketFileError::Taken)));
         drop((listener, file));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn one_that_accepts_nothing_any_more_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exporter.sock");
+        let address = SocketAddrUnix::new(&path).unwrap();
+        let hanging = unconnected().unwrap();
+        rustix::net::bind(&hanging, &address).unwrap();
+        rustix::net::listen(&hanging, 0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let socket = unconnected().unwrap();
+            match rustix::net::connect(&socket, &address) {
+                Ok(()) => waiting.push(socket),
+                Err(error) => break assert_eq!(error, Errno::AGAIN),
+            }
+        }
+        assert!(matches!(listen(&path), Err(SocketFileError::Taken)));
     }
 
     #[test]
