@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::Selection;
-use super::collection::Answer;
+use super::answer::Answer;
 use super::track_record::TrackRecord;
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::collect::report::{self, ReportReader, Whose};

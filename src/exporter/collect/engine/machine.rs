@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::Selection;
-use super::collection::Answer;
+use super::answer::Answer;
 use super::track_record::TrackRecord;
 use crate::exporter::collect::problems::Problems;
 use crate::exporter::collect::{COLLECTORS, Entry, MachineCollector, MachinePart, Scope};

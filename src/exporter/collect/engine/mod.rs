@@ -20,6 +20,7 @@
 //! A [`Crew`] is the collectors of one configuration. A look of a crew is a [`collection`]; any number of scrapes may
 //! wait for the same one, each under a deadline of its own.
 
+mod answer;
 mod collection;
 mod desk;
 mod machine;
