@@ -36,6 +36,9 @@ scrape_configs:
   - job_name: without-gateways
     honor_labels: true
     static_configs: [{{targets: ["127.0.0.1:{other_port}"]}}]
+  - job_name: reports
+    honor_labels: true
+    static_configs: [{{targets: ["127.0.0.1:{reports_port}"]}}]
 """
 
 
@@ -57,9 +60,18 @@ def test_the_rules_find_what_the_exporter_finds(
         rules = folder / "findings-at-once.yml"
         rules.write_text(_at_once((ALERTS / "rules" / "findings.yml").read_text()))
         others = _without_gateways(configuration, exporter)
-        with exporter.serving(configuration) as server, exporter.serving(others) as other:
+        reports = _by_reports(configuration, exporter, folder)
+        with (
+            exporter.serving(configuration) as server,
+            exporter.serving(others) as other,
+            exporter.serving(reports) as reporting,
+        ):
             configured = folder / "prometheus.yml"
-            configured.write_text(CONFIGURATION.format(rules=rules, port=server.port, other_port=other.port))
+            configured.write_text(
+                CONFIGURATION.format(
+                    rules=rules, port=server.port, other_port=other.port, reports_port=reporting.port
+                )
+            )
             run(promtool, "check", "config", configured).succeeded()
             with serving_prometheus(prometheus, configured) as judging:
                 _agree(judging, f"127.0.0.1:{server.port}")
@@ -79,6 +91,9 @@ def _agree(judging: Prometheus, machine: str) -> None:
         # However many collectors that stops.
         assert "home" in {found.subject for found in told if found.finding == "collector_unknown"}
         assert Found("hermes", machine, "tailscale_down", "warning", "") in told
+        assert {"gateway_down", "backup_stale", "token_invalid"} <= {
+            found.finding for found in told if found.job == "reports"
+        }
         return True
 
     def rules_are_well() -> None:
@@ -169,6 +184,37 @@ def _without_gateways(configuration: Path, exporter: Exporter) -> Path:
     return exporter.write(
         {**content, "instances": content["instances"][9:15], "collectors": {"gateway": {"enabled": False}}}
     )
+
+
+def _by_reports(configuration: Path, exporter: Exporter, folder: Path) -> Path:
+    """One instance of each kind of damage, told of by its report.
+
+    The first one has a timer besides that is due once the report is written: nobody looks whether it fires.
+    """
+    content = json.loads(configuration.read_text())
+    instances = []
+    for number, instance in enumerate(content["instances"][:COUNT:3]):
+        file = folder / f"{instance['name']}.json"
+        arguments = ("--config.file", configuration, "--instance", instance["name"], "--output", file)
+        exporter.run("report", *arguments).succeeded()
+        if number == 0:
+            _add_timer(file)
+        judging = {key: instance[key] for key in ("thresholds", "ignored_findings") if key in instance}
+        instances.append({"name": instance["name"], "report": str(file), **judging})
+    return exporter.write({"thresholds": content["thresholds"], "instances": instances})
+
+
+def _add_timer(file: Path) -> None:
+    report = json.loads(file.read_text())
+    units = report["units"]["known"]
+    moments = {
+        "last_trigger": {"known": report["taken_at"] - 86400},
+        "next_trigger": {"known": report["taken_at"] + 1},
+    }
+    units.append(
+        {**units[0], "unit": "nightly.timer", "role": "nightly", "up": {"known": True}, "timer": {"known": moments}}
+    )
+    file.write_text(json.dumps(report))
 
 
 def _change(file: Path, **changes: object) -> None:
