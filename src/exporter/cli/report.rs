@@ -14,6 +14,7 @@ use super::state::StateFile;
 use crate::config_file::{LONGEST_NAME, is_name};
 use crate::exporter::collect::engine::Selection;
 use crate::exporter::collect::memory::Memory;
+use crate::exporter::collect::report::MOST_BYTES;
 use crate::exporter::collect::{COLLECTORS, Scope};
 use crate::exporter::config::Config;
 use crate::exporter::expose::self_report::{self, NOT_REPORTED};
@@ -127,11 +128,12 @@ fn leave_machine_out(config: &mut Config) {
 
 /// The report that is to be replaced, where it is one of this user's. One that can not be read is as good as none.
 fn former(path: &Path) -> Option<Snapshot> {
-    let metadata = path.symlink_metadata().ok()?;
-    if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
+    let (mut file, metadata) = files::open_no_link(path).ok()??;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
         return None;
     }
-    let former: Snapshot = serde_json::from_slice(&files::read(path).ok()??).ok()?;
+    let content = files::read_at_most(path, &mut file, &metadata, MOST_BYTES).ok()?;
+    let former: Snapshot = serde_json::from_slice(&content).ok()?;
     Some(former).filter(|former| former.format == FORMAT)
 }
 

@@ -36,7 +36,7 @@ use crate::system::users;
 use form::Told;
 
 /// The most bytes of a report that are read; a larger one is refused. The largest of a real instance has a tenth.
-const MOST_BYTES: u64 = 1024 * 1024;
+pub const MOST_BYTES: u64 = 1024 * 1024;
 
 /// How far ahead of this clock a report may be from: clocks differ.
 const MOST_AHEAD_SECONDS: f64 = 300.0;
