@@ -224,13 +224,21 @@ def test_a_mistake_is_not_tried_again(binary: Path, bridge_binary: Path, tmp_pat
 def test_a_reload_asks_whether_the_service_can_read_its_configuration(tmp_path: Path) -> None:
     text = (PACKAGING / "systemd/hermes-exporter.service").read_text()
     # Without a `+`, which would ask it of root.
-    (command,) = re.findall(r"^ExecReload=/bin/sh -c '(.*)'$", text, re.M)
+    (command,) = re.findall(r"^ExecReload=/bin/sh -c '(:.*)'$", text, re.M)
     configuration = "/etc/hermes-exporter/hermes-exporter.yml"
     assert configuration in command
     there = tmp_path / "there.yml"
     there.write_text("instances: []\n")
     run("sh", "-c", command.replace(configuration, str(there))).succeeded()
     assert run("sh", "-c", command.replace(configuration, str(tmp_path / "none.yml"))).code != 0
+
+
+@pytest.mark.parametrize("unit", (*UNITS, *(f"user/{REPORT}.{kind}" for kind in ("service", "timer"))))
+def test_a_unit_runs_nothing_that_a_small_machine_lacks(unit: str) -> None:
+    """What the packages run that every Debian has is all there is: /bin/kill is procps', for one."""
+    text = (PACKAGING / "systemd" / unit).read_text()
+    programs = {command.lstrip("+-@!:").split()[0] for command in re.findall(r"^Exec\w+=(.*)$", text, re.M)}
+    assert programs <= {"/bin/sh", "/usr/bin/hermes-exporter", "/usr/bin/hermes-alert-bridge"}, programs
 
 
 def test_what_discover_prints_says_how_to_go_on(binary: Path, tmp_path: Path) -> None:
