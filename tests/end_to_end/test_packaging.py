@@ -12,6 +12,7 @@ from typing import Sequence
 
 import pytest
 
+from machine import KEEPER, TARA, Machine
 from processes import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -239,6 +240,61 @@ def test_a_unit_runs_nothing_that_a_small_machine_lacks(unit: str) -> None:
     text = (PACKAGING / "systemd" / unit).read_text()
     programs = {command.lstrip("+-@!:").split()[0] for command in re.findall(r"^Exec\w+=(.*)$", text, re.M)}
     assert programs <= {"/bin/sh", "/usr/bin/hermes-exporter", "/usr/bin/hermes-alert-bridge"}, programs
+
+
+# What would change a file, in the shell's words. `{home}` is a home with one file in it.
+CHANGES = (
+    "touch {home}/kept",
+    "echo more >> {home}/kept",
+    "dd if=/dev/zero of={home}/kept bs=1 count=1 conv=notrunc",
+    "rm -f {home}/kept",
+    "mv {home}/kept {home}/other",
+    "mkdir {home}/new",
+    "rmdir {home}/empty",
+    "ln -s kept {home}/link",
+    "ln {home}/kept {home}/link",
+    "chmod 777 {home}/kept",
+    "chown 0 {home}/kept",
+    "truncate -s 0 {home}/kept",
+    "mkfifo {home}/pipe",
+    "mknod {home}/device c 1 3",
+)
+
+
+def test_the_service_changes_nothing_as_whomever_it_looks(machine: Machine) -> None:
+    """Run where the service runs, with all that it may do, but other words than its program."""
+    home = f"{TARA.home}/home"
+    machine.run("sh", "-c", f"mkdir -p {home}/empty; echo kept > {home}/kept").succeeded()
+    machine.run("chown", "-R", TARA.name, home).succeeded()
+    roots = ("", "/proc/1/root")
+    attempts = [change.format(home=root + home) for root in roots for change in CHANGES]
+    rights = "+setuid,+setgid,+sys_ptrace"
+    script = machine.share / "attempts.sh"
+    script.write_text(
+        f"as_tara() {{ setpriv --reuid={TARA.uid} --regid={TARA.uid} --clear-groups "
+        f'--inh-caps={rights} --ambient-caps={rights} sh -c "$1"; }}\n'
+        + "".join(f"as_tara 'test -r {root}{home}/kept' || echo 'not there: {root}'\n" for root in roots)
+        + "".join(f"as_tara '{attempt}' 2>/dev/null && echo 'done: {attempt}'\n" for attempt in attempts)
+        + "echo all tried\n"
+    )
+    unit = (PACKAGING / "systemd/hermes-exporter.service").read_text()
+    unit = re.sub(r"^(Type|NotifyAccess|ExecReload|Restart\w*|Environment\w*)=.*\n", "", unit, flags=re.M)
+    unit = re.sub(r"^ExecStart=.*$", f"Type=oneshot\nExecStart=/bin/sh {script}", unit, flags=re.M)
+    # What the machine shares with the tests is below /tmp.
+    unit = unit.replace("PrivateTmp=yes\n", "")
+    name = "hermes-exporter-tried.service"
+    try:
+        machine.write_units({name: unit})
+        machine.systemctl("start", name)
+        machine.run("journalctl", "--sync").succeeded()
+        told = machine.run("journalctl", "--output=cat", f"--unit={name}", f"_UID={KEEPER.uid}").output.splitlines()
+        assert [line for line in told if "File size limit" not in line] == ["all tried"]
+        assert machine.path(f"{home}/kept").read_text() == "kept\n"
+        assert sorted(path.name for path in machine.path(home).iterdir()) == ["empty", "kept"]
+    finally:
+        (machine.unit_folder() / name).unlink()
+        machine.systemctl("daemon-reload")
+        machine.run("rm", "-rf", home).succeeded()
 
 
 def test_what_discover_prints_says_how_to_go_on(binary: Path, tmp_path: Path) -> None:
