@@ -2,7 +2,7 @@
 //!
 //! Two things tell: the stream, wrapped in [`Watched`], of what arrives and what is not taken; and the service, of a
 //! request that begins and an answer that has ended. All of it happens on the connection's own task, so that whoever
-//! runs that task sees a new deadline after each step; others ask only who is idle, and tell it to end.
+//! runs that task sees a new deadline after each step; others ask only who waits for its client, and tell it to end.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -68,6 +68,11 @@ struct State {
 }
 
 impl State {
+    fn waits_since(&self) -> Option<Instant> {
+        let is_waiting = self.doing != Doing::Request && self.stuck_since().is_none();
+        is_waiting.then_some(self.since)
+    }
+
     /// Since when an answer goes nowhere.
     fn stuck_since(&self) -> Option<Instant> {
         [self.unread_since, self.unflushed_since].into_iter().flatten().min()
@@ -147,11 +152,19 @@ impl Activity {
         note(could, &mut self.state().unflushed_since);
     }
 
-    /// Since when it does nothing, where it does nothing.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        let state = self.state();
-        let is_idle = matches!(state.doing, Doing::Arrived | Doing::Idle) && state.stuck_since().is_none();
-        is_idle.then_some(state.since)
+    /// Since when nothing is done for it because its client does not say, or not all of, what it wants.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.state().waits_since()
+    }
+
+    /// Ends it for another one, where it still waits since then.
+    pub(super) fn make_room(&self, waits_since: Instant) {
+        let mut state = self.state();
+        if state.waits_since() == Some(waits_since) {
+            // Half a head would be waited for to the end.
+            state.is_cut_off |= state.doing == Doing::Head;
+            self.told.notify_one();
+        }
     }
 
     /// Until when it may go on so, and what it has done too long then.
@@ -308,24 +321,38 @@ mod tests {
         let activity = Activity::begins();
         let arrived = activity.state().since;
         assert_eq!(left(&activity, arrived), (10, TooLong::Head));
-        assert!(activity.idle_since().is_some());
         activity.hears();
-        assert_eq!((left(&activity, arrived), activity.idle_since()), ((10, TooLong::Head), None));
+        assert_eq!((left(&activity, arrived), activity.waits_since()), ((10, TooLong::Head), Some(arrived)));
         assert_eq!(activity.state().since, arrived, "the first byte must not give more time");
 
         activity.request_begins();
         let since = activity.state().since;
-        assert_eq!((left(&activity, since), activity.idle_since()), ((330, TooLong::Request), None));
+        assert_eq!((left(&activity, since), activity.waits_since()), ((330, TooLong::Request), None));
         // What arrives meanwhile belongs to it.
         activity.hears();
         assert_eq!(left(&activity, since), (330, TooLong::Request));
 
         activity.turn(Doing::Idle);
         let since = activity.state().since;
-        assert_eq!((left(&activity, since), activity.idle_since()), ((300, TooLong::Idle), Some(since)));
+        assert_eq!((left(&activity, since), activity.waits_since()), ((300, TooLong::Idle), Some(since)));
         activity.hears();
         let since = activity.state().since;
         assert_eq!(left(&activity, since), (10, TooLong::Head));
+    }
+
+    #[test]
+    fn who_does_not_wait_any_more_makes_no_room() {
+        let activity = Activity::begins();
+        let arrived = activity.state().since;
+        activity.request_begins();
+        activity.make_room(arrived);
+        activity.turn(Doing::Idle);
+        activity.hears();
+        activity.make_room(arrived);
+        assert!(!activity.state().is_cut_off);
+        let heard = activity.state().since;
+        activity.make_room(heard);
+        assert!(activity.state().is_cut_off);
     }
 
     #[test]
@@ -334,7 +361,7 @@ mod tests {
         activity.turn(Doing::Idle);
         activity.writes(false);
         let first = activity.state().unread_since.unwrap();
-        assert_eq!((left(&activity, first), activity.idle_since()), ((30, TooLong::Unread), None));
+        assert_eq!((left(&activity, first), activity.waits_since()), ((30, TooLong::Unread), None));
         activity.writes(false);
         activity.flushes(true);
         assert_eq!(activity.state().unread_since, Some(first), "a socket is always flushed");

@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How often that is told.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// How often it is looked again for somebody idle, while a new connection waits for room.
+/// How often it is looked again for somebody who waits, while a new connection waits for room.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where a request comes from; an extension of each.
@@ -85,7 +85,7 @@ impl Room {
             if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
                 break permit;
             }
-            self.end_idlest();
+            self.make_room();
             if let Ok(permit) = timeout(LOOK_AGAIN, Arc::clone(&self.places).acquire_owned()).await {
                 break permit.ok()?;
             }
@@ -96,11 +96,13 @@ impl Room {
         Some(Place { room: Arc::clone(self), number, activity, _permit: permit })
     }
 
-    fn end_idlest(&self) {
+    /// Ends the connection that has waited for its client the longest. Clients that mean well say all that they want at
+    /// once, so that those who say it slowly are found before those who come after them.
+    fn make_room(&self) {
         let open = self.open();
-        let idle = open.values().filter_map(|activity| Some((activity.idle_since()?, activity)));
-        if let Some((_, activity)) = idle.min_by_key(|(since, _)| *since) {
-            activity.tell_to_end();
+        let waiting = open.values().filter_map(|activity| Some((activity.waits_since()?, activity)));
+        if let Some((since, activity)) = waiting.min_by_key(|(since, _)| *since) {
+            activity.make_room(since);
         }
     }
 }
@@ -150,8 +152,8 @@ impl Server {
                         told = Some(Instant::now());
                         tracing::error!(address = %listener.address(), %error, "No connection can be accepted; trying again.");
                     }
-                    // Idle connections hold what is missing.
-                    self.room.end_idlest();
+                    // Connections that wait for their clients hold what is missing.
+                    self.room.make_room();
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// How much may be taken of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once. Where there are as many, the one that has been idle the longest is closed for a new one;
-    /// where none is idle, the new one waits.
+    /// Connections at once. Where there are as many, the one that has waited for its client the longest, between requests
+    /// or for the rest of a head, is closed for a new one; where all are being answered, the new one waits.
     pub connections: usize,
     /// For the handshake of TLS.
     pub handshake: Duration,

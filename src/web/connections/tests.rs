@@ -239,7 +239,22 @@ async fn where_there_is_no_room_who_was_idle_the_longest_goes() {
 }
 
 #[tokio::test]
-async fn where_nobody_is_idle_who_comes_waits() {
+async fn who_says_half_of_what_it_wants_keeps_nobody_out() {
+    let trial = Trial::new(Limits { connections: 2, ..PATIENT }).await;
+    let (mut first, mut second) = (trial.connect().await, trial.connect().await);
+    for talk in [&mut first, &mut second] {
+        talk.ask("/").await;
+        talk.say("GET / HTTP/1.1\r\nhost: a\r\nx: ").await;
+    }
+    let mut third = trial.connect().await;
+    assert!(third.ask("/").await.ends_with("here\n"));
+    assert_eq!(first.rest().await, "");
+    second.say("b\r\n\r\n").await;
+    assert!(second.hear().await.ends_with("here\n"));
+}
+
+#[tokio::test]
+async fn where_all_are_being_answered_who_comes_waits() {
     let mut trial = Trial::new(Limits { connections: 2, ..PATIENT }).await;
     let (mut first, mut second) = (trial.connect().await, trial.connect().await);
     for talk in [&mut first, &mut second] {
