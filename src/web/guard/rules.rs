@@ -85,7 +85,22 @@ fn parse(path: &Path, sources: &mut Sources) -> Result<RawFile, ConfigError> {
     let unreadable = |problem| ConfigError::Read { path: path.to_owned(), source: std::io::Error::other(problem) };
     let content = read_noted(path, sources).map_err(unreadable)?;
     let text = String::from_utf8(content).map_err(|_| unreadable("it is not text in UTF-8".to_owned()))?;
-    raw::parse(path, &text)
+    raw::parse(path, &text).map_err(without_secrets)
+}
+
+/// Whether something may be told of a file with secrets: no hash, key or certificate looks like that.
+fn is_word(typed: &str) -> bool {
+    typed.len() <= 50 && typed.chars().all(|letter| letter.is_alphanumeric() || "_-.".contains(letter))
+}
+
+/// A secret that stands in the place of a key is no key, and not to be told.
+fn without_secrets(error: ConfigError) -> ConfigError {
+    match error {
+        ConfigError::UnknownKey { path, line, column, key, nearest, known } if !is_word(&key) => {
+            ConfigError::UnknownKey { path, line, column, key: "…".to_owned(), nearest, known }
+        }
+        other => other,
+    }
 }
 
 /// Whether connections to a program with this file are encrypted; for who asks it.
@@ -191,6 +206,10 @@ impl Reading<'_> {
             }
             (None, Some(text)) => {
                 Ok(Some(Pem { key, at: text.referenced, from: None, content: text.value.0.clone().into_bytes() }))
+            }
+            (Some(file), None) if file.value.contains(char::is_control) || file.value.starts_with(['-', '$']) => {
+                let problem = format!("what stands here is not the path of a file; the text of one goes to {key}");
+                Err(self.check.invalid(&file.referenced, key_of_file, problem))
             }
             (Some(file), None) => {
                 let path = self.folder.join(&file.value);
@@ -331,7 +350,8 @@ impl Reading<'_> {
     ) -> Result<T, ConfigError> {
         known.iter().find(|(name, _)| *name == typed.value).map(|(_, meant)| *meant).ok_or_else(|| {
             let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
-            let problem = format!("there is no {:?} here; there are: {}", typed.value, names.join(", "));
+            let what = if is_word(&typed.value) { format!("{:?}", typed.value) } else { "such thing".to_owned() };
+            let problem = format!("there is no {what} here; there are: {}", names.join(", "));
             self.check.invalid(&typed.referenced, key, problem)
         })
     }
@@ -486,6 +506,19 @@ mod tests {
         let folder = Folder::new();
         for (name, text) in samples("invalid") {
             let error = rules(&folder, &name, &text).unwrap_err();
+            assert!(!error.contains("hunter2") && !error.contains("mDwo.lAisC"), "{error}");
+        }
+        // What somebody has put into the wrong place.
+        let hash = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze";
+        let key = "|\n    -----BEGIN PRIVATE KEY-----\n    hunter2\n    -----END PRIVATE KEY-----\n";
+        for (text, expected) in [
+            (format!("tls_server_config:\n  cert_file: server.crt\n  key_file: {key}"), "the text of one goes to key"),
+            (format!("tls_server_config: {{cert_file: {hash}, key: a}}"), "the text of one goes to cert"),
+            (format!("{hash}: alice\n"), "unknown key `…`"),
+            (format!("tls_server_config: {{min_version: {hash}}}"), "there is no such thing here"),
+        ] {
+            let error = rules(&folder, "web.yml", &text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
             assert!(!error.contains("hunter2") && !error.contains("mDwo.lAisC"), "{error}");
         }
         let text = "tls_server_config: {cert: hunter2, key: hunter2}\nbasic_auth_users: {uma: hunter2}\n";
