@@ -304,6 +304,23 @@ fn colors_are_for_terminals_and_symbols_for_those_who_can_show_them() {
 }
 
 #[test]
+fn who_is_known_by_a_report_alone_is_asked_for_as_anybody_else() {
+    let fleet = Fleet { folder: tempfile::tempdir().unwrap() };
+    let missing = fleet.folder.path().join("bheem.json");
+    let config = json!({
+        "instances": [{"name": "bheem", "report": missing}],
+        "collectors": {"host": {"enabled": false}, "tailscale": {"enabled": false}},
+    });
+    std::fs::write(fleet.folder.path().join("fleet.yml"), config.to_string()).unwrap();
+    for arguments in [&[][..], &["bheem"]] {
+        let (code, text, _) = fleet.check(arguments);
+        assert!(code != 64 && text.contains("bheem") && !text.contains("there is no instance"), "{code}: {text}");
+    }
+    let (code, _, error) = fleet.check(&["vijay"]);
+    assert_eq!((code, error.contains("there is no instance called \"vijay\"")), (64, true), "{error}");
+}
+
+#[test]
 fn the_sample_homes_in_a_table() {
     let fleet = Homes::unpack().look();
     let found = FleetFindings::of(&fleet);

@@ -43,7 +43,7 @@ impl Loader {
         let mut config = match &self.source {
             ConfigSource::File(path) => {
                 let config = Config::from_file(path)?;
-                if config.instances.is_empty() {
+                if config.names().next().is_none() {
                     tracing::info!(
                         file = %path.display(),
                         "No instance is configured; `hermes-exporter discover --all-users`, as root, proposes what to write."

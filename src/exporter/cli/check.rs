@@ -25,7 +25,7 @@ const WIDEST: usize = 120;
 pub(super) fn check(arguments: &CheckArguments) -> Result<ExitCode, CommandError> {
     let mut config = load_without(&NOT_JUDGED, arguments.config_file.clone(), &arguments.collectors.0)?;
     keep_asked(&mut config, &arguments.instances)?;
-    let is_anybody_there = !config.instances.is_empty();
+    let is_anybody_there = config.names().next().is_some();
     let fleet = look_once(config, arguments.timeout)?;
     let found = FleetFindings::of(&fleet);
     match arguments.output {
@@ -60,13 +60,13 @@ fn exit_code(health: Health) -> ExitCode {
 
 /// Leaves the instances that are named, or all where none is.
 fn keep_asked(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
-    let is_there = |name: &String| config.instances.iter().any(|instance| instance.name == *name);
-    if let Some(name) = names.iter().find(|name| !is_there(name)) {
-        let known: Vec<_> = config.instances.iter().map(|instance| instance.name.clone()).collect();
+    if let Some(name) = names.iter().find(|name| !config.names().any(|other| other == *name)) {
+        let known: Vec<_> = config.names().map(str::to_owned).collect();
         return Err(CommandError::no_such_instance(name, known));
     }
     if !names.is_empty() {
         config.instances.retain(|instance| names.contains(&instance.name));
+        config.reported.retain(|reported| names.contains(&reported.name));
     }
     Ok(())
 }

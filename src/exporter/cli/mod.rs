@@ -100,11 +100,13 @@ pub enum CommandError {
         /// The report that it is known by.
         path: PathBuf,
     },
-    /// What is remembered was to be kept where nothing is ever written.
-    #[error("{} is in the Hermes home, where nothing is written; name a file elsewhere with --state", path.display())]
-    StateInHome {
+    /// Something was to be written where nothing is ever written.
+    #[error("{} is in the Hermes home, where nothing is written; name a file elsewhere with {flag}", path.display())]
+    FileInHome {
         /// The file.
         path: PathBuf,
+        /// The flag that names it.
+        flag: &'static str,
     },
     /// What is remembered, and what is shown, were to be the same file.
     #[error("{} can not be both --output and --state; name two files", path.display())]
@@ -157,7 +159,7 @@ impl CommandError {
             | CommandError::NoSuchInstance { .. }
             | CommandError::WhichInstance { .. }
             | CommandError::InstanceName { .. }
-            | CommandError::StateInHome { .. }
+            | CommandError::FileInHome { .. }
             | CommandError::StateIsOutput { .. }
             | CommandError::ReportOfReport { .. }
             | CommandError::NobodyToReport => ExitCode::from(EXIT_USAGE),

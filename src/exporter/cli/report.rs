@@ -10,7 +10,7 @@ use super::CommandError;
 use super::arguments::ReportArguments;
 use super::output::write_atomically;
 use super::run::{crew_for_once, listening_for_signals, load_without, print, runtime};
-use super::state::StateFile;
+use super::state::{StateFile, assert_outside_home};
 use crate::config_file::{LONGEST_NAME, is_name};
 use crate::exporter::collect::engine::Selection;
 use crate::exporter::collect::memory::Memory;
@@ -29,6 +29,9 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, CommandErr
     let mut config = load_without(left_out, arguments.config_file.clone(), &arguments.collectors.0)?;
     let instance = choose(&mut config, arguments.instance.as_deref(), arguments.config_file.is_none())?;
     leave_machine_out(&mut config);
+    if let Some(output) = &arguments.output {
+        assert_outside_home("--output", output, &instance)?;
+    }
     let mut state = match &arguments.state {
         Some(path) if arguments.output.as_ref() == Some(path) => {
             return Err(CommandError::StateIsOutput { path: path.clone() });

@@ -63,10 +63,7 @@ enum StateError {
 impl StateFile {
     /// The file at `path`, of an instance.
     pub(super) fn of(path: &Path, instance: &Instance) -> Result<StateFile, CommandError> {
-        let inside = |home: &Path| is_inside(path, home);
-        if inside(&instance.home) || instance.root_home().is_some_and(inside) {
-            return Err(CommandError::StateInHome { path: path.to_owned() });
-        }
+        assert_outside_home("--state", path, instance)?;
         Ok(StateFile {
             path: path.to_owned(),
             instance: instance.name.clone(),
@@ -125,6 +122,15 @@ impl StateFile {
 
 fn stamp(path: &Path) -> Option<Stamp> {
     path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata))
+}
+
+/// Nothing is ever written in a Hermes home; `flag` is what names the file.
+pub(super) fn assert_outside_home(flag: &'static str, path: &Path, instance: &Instance) -> Result<(), CommandError> {
+    let inside = |home: &Path| is_inside(path, home);
+    if inside(&instance.home) || instance.root_home().is_some_and(inside) {
+        return Err(CommandError::FileInHome { path: path.to_owned(), flag });
+    }
+    Ok(())
 }
 
 /// Whether what is at `path`, or would be, is in `folder`, by whatever name that goes.

@@ -84,6 +84,12 @@ impl Config {
         }
     }
 
+    /// The names of all instances: first of those that are looked at, then of those that reports tell of.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let reported = self.reported.iter().map(|reported| reported.name.as_str());
+        self.instances.iter().map(|instance| instance.name.as_str()).chain(reported)
+    }
+
     /// Turns collectors on or off, as flags on the command line do, which win over the file.
     pub fn switch_collectors(&mut self, switches: &[(&'static str, bool)]) {
         for (name, enabled) in switches {
