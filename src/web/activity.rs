@@ -23,6 +23,8 @@ enum Doing {
     Arrived,
     /// The head of a request arrives.
     Head,
+    /// The body of a request is read.
+    Body,
     /// A request is answered.
     Request,
     /// The last request was answered, and there is no other one.
@@ -116,9 +118,18 @@ impl Activity {
         self.turn(Doing::Arrived);
     }
 
-    /// The head of a request has arrived.
-    pub(super) fn request_begins(&self) {
-        self.turn(Doing::Request);
+    /// The head of a request has arrived, and a body may follow.
+    pub(super) fn request_begins(&self, has_body: bool) {
+        self.turn(if has_body { Doing::Body } else { Doing::Request });
+    }
+
+    /// The body of a request has arrived, or nobody wants it.
+    fn body_is_done(&self) {
+        let mut state = self.state();
+        if state.doing == Doing::Body {
+            // The time for the request runs from its head.
+            state.doing = Doing::Request;
+        }
     }
 
     fn turn(&self, doing: Doing) {
@@ -137,7 +148,7 @@ impl Activity {
                 state.doing = Doing::Head;
                 state.since = Instant::now();
             }
-            Doing::Head | Doing::Request => {}
+            Doing::Head | Doing::Body | Doing::Request => {}
         }
     }
 
@@ -161,8 +172,8 @@ impl Activity {
     pub(super) fn make_room(&self, waits_since: Instant) {
         let mut state = self.state();
         if state.waits_since() == Some(waits_since) {
-            // Half a head would be waited for to the end.
-            state.is_cut_off |= state.doing == Doing::Head;
+            // Half a head, or half a body, would be waited for to the end.
+            state.is_cut_off |= matches!(state.doing, Doing::Head | Doing::Body);
             self.told.notify_one();
         }
     }
@@ -173,7 +184,7 @@ impl Activity {
         let (time, what) = match state.doing {
             _ if state.is_cut_off => return (state.since, TooLong::Stopping),
             Doing::Arrived | Doing::Head => (limits.head, TooLong::Head),
-            Doing::Request => (limits.request, TooLong::Request),
+            Doing::Body | Doing::Request => (limits.request, TooLong::Request),
             Doing::Idle => (limits.idle, TooLong::Idle),
         };
         let until = state.since + time;
@@ -265,6 +276,44 @@ impl AsyncWrite for Watched {
     }
 }
 
+/// The body of a request, which tells when nobody reads it any more.
+pub(super) struct Question<B> {
+    body: B,
+    activity: Arc<Activity>,
+}
+
+impl<B> Question<B> {
+    pub(super) fn new(body: B, activity: Arc<Activity>) -> Question<B> {
+        Question { body, activity }
+    }
+}
+
+impl<B: Body + Unpin> Body for Question<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Question<B> {
+    fn drop(&mut self) {
+        self.activity.body_is_done();
+    }
+}
+
 /// The body of an answer, which tells when it has ended.
 pub(super) struct Answer {
     body: axum::body::Body,
@@ -325,7 +374,7 @@ mod tests {
         assert_eq!((left(&activity, arrived), activity.waits_since()), ((10, TooLong::Head), Some(arrived)));
         assert_eq!(activity.state().since, arrived, "the first byte must not give more time");
 
-        activity.request_begins();
+        activity.request_begins(false);
         let since = activity.state().since;
         assert_eq!((left(&activity, since), activity.waits_since()), ((330, TooLong::Request), None));
         // What arrives meanwhile belongs to it.
@@ -344,7 +393,7 @@ mod tests {
     fn who_does_not_wait_any_more_makes_no_room() {
         let activity = Activity::begins();
         let arrived = activity.state().since;
-        activity.request_begins();
+        activity.request_begins(false);
         activity.make_room(arrived);
         activity.turn(Doing::Idle);
         activity.hears();
@@ -353,6 +402,14 @@ mod tests {
         let heard = activity.state().since;
         activity.make_room(heard);
         assert!(activity.state().is_cut_off);
+
+        let activity = Activity::begins();
+        activity.request_begins(true);
+        let since = activity.waits_since().unwrap();
+        activity.body_is_done();
+        activity.make_room(since);
+        assert!(!activity.state().is_cut_off);
+        assert_eq!(left(&activity, since), (330, TooLong::Request));
     }
 
     #[test]

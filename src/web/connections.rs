@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::activity::{Activity, Answer, Stream, TooLong, Watched};
+use super::activity::{Activity, Answer, Question, Stream, TooLong, Watched};
 use super::guard::{Client, Guard};
 use super::limits::Limits;
 use super::listen::Listener;
@@ -240,14 +240,14 @@ impl Server {
         peer: Peer,
         activity: &Arc<Activity>,
     ) -> Result<Response<Answer>, Infallible> {
-        activity.request_begins();
+        activity.request_begins(!request.body().is_end_stream());
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         let response = if target > self.limits.target_bytes {
             (StatusCode::URI_TOO_LONG, "what is asked for is too long\n").into_response()
         } else {
             request.extensions_mut().insert(client);
             request.extensions_mut().insert(peer);
-            let Ok(response) = self.router.call(request).await;
+            let Ok(response) = self.router.call(request.map(|body| Question::new(body, Arc::clone(activity)))).await;
             response
         };
         Ok(response.map(|body: Body| Answer::new(body, Arc::clone(activity))))

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at once. Where there are as many, the one that has waited for its client the longest, between requests
-    /// or for the rest of a head, is closed for a new one; where all are being answered, the new one waits.
+    /// or for the rest of a head or of a body, is closed for a new one; where all are being answered, the new one waits.
     pub connections: usize,
     /// For the handshake of TLS.
     pub handshake: Duration,

@@ -264,6 +264,18 @@ def test_clients_that_hold_all_connections_keep_no_scrape_out(
             wait_for("those in the way to be cut off", lambda: len(holding.cut_off()) >= 100)
 
 
+def test_half_a_body_on_all_connections_keeps_nobody_away_from_the_bridge(
+    bridge_binary: Path, folder: Path, bot_api_server: Path
+) -> None:
+    port = free_port()
+    with bot_api(bot_api_server) as api:
+        with served(bridge_binary, bridge_configuration(folder, api), f"127.0.0.1:{port}"):
+            with held(port, OPENINGS["half a body"], MOST_CONNECTIONS + 100) as holding:
+                # Not until bodies are cut off after 30 s.
+                assert ask(port, "/metrics", seconds=8)[0] == 200
+                wait_for("those in the way to be cut off", lambda: len(holding.cut_off()) >= 100)
+
+
 def answer_to(port: int, request: bytes) -> str:
     """The first line of the answer to what is sent as it is."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:

@@ -124,6 +124,13 @@ impl Talk {
         heard
     }
 
+    /// What is said before an answer.
+    async fn hear_line(&mut self) -> String {
+        let mut heard = [0; 25];
+        soon(self.stream.read_exact(&mut heard)).await.unwrap();
+        String::from_utf8(heard.to_vec()).unwrap()
+    }
+
     /// All that comes until the connection ends.
     async fn rest(&mut self) -> String {
         let mut heard = Vec::new();
@@ -251,6 +258,16 @@ async fn who_says_half_of_what_it_wants_keeps_nobody_out() {
     assert_eq!(first.rest().await, "");
     second.say("b\r\n\r\n").await;
     assert!(second.hear().await.ends_with("here\n"));
+    for talk in [&mut second, &mut third] {
+        talk.say("POST /body HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n").await;
+        // Somebody reads the body from now on.
+        assert_eq!(talk.hear_line().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    let mut fourth = trial.connect().await;
+    assert!(fourth.ask("/").await.ends_with("here\n"));
+    assert_eq!(second.rest().await, "");
+    third.say("012345678").await;
+    assert!(third.hear().await.ends_with("9 bytes\n"));
 }
 
 #[tokio::test]
