@@ -273,6 +273,10 @@ fn what_is_no_configuration_is_said_and_no_secret_of_it() {
     let said = said(secrets);
     assert_said(&said, &["honor_labels is missing: each target", "\"one:10119\" is scraped twice"]);
     assert!(said.iter().all(|line| !line.contains("hunter2") && !line.contains("uma")), "{said:?}");
+    // What is within each other is read by functions within each other, which was more than a thread's stack takes.
+    let deep = format!("scrape_configs: {}{}\n", "[".repeat(60), "]".repeat(60));
+    std::fs::write(folder.path().join("p.yml"), deep).unwrap();
+    assert!(at("p.yml").contains("or more within each other, than is understood"), "{}", at("p.yml"));
 }
 
 /// The blocks of YAML in a document that have scrape jobs, each as a whole configuration.

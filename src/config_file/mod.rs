@@ -91,6 +91,9 @@ pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
     String::from_utf8(content).map_err(|_| failed(std::io::Error::other("it is not text in UTF-8")))
 }
 
+/// How much may be within each other: more than any configuration has, and less than a thread's stack takes.
+const DEEPEST: usize = 24;
+
 /// Understands the text of a file.
 ///
 /// `needed` is the key that it can not do without, for a file that is empty.
@@ -100,7 +103,8 @@ pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str, needed: &str) 
         let message = format!("the file is empty; it needs at least `{needed}`");
         return Err(ConfigError::Syntax { path: path.to_owned(), line: 1, column: 1, message });
     }
-    serde_saphyr::from_str(text).map_err(|error| explain(path, &error))
+    let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_depth: DEEPEST } };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(path, &error))
 }
 
 fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
@@ -152,7 +156,7 @@ fn in_plain_words(message: &str) -> String {
         }
         "recursion limit exceeded" => "there is too much within each other here".to_owned(),
         other if other.starts_with("budget breached") => {
-            "there is more in the file than is understood of one".to_owned()
+            "there is more in the file, or more within each other, than is understood of one".to_owned()
         }
         other if other.starts_with("cannot deserialize null") => "a value is missing here".to_owned(),
         other if other.contains("found a tab") || other.starts_with("tabs disallowed") => {
