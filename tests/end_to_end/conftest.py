@@ -98,7 +98,7 @@ def bot_api_server() -> Path:
 
 
 @contextlib.contextmanager
-def _folder_that_goes_away() -> Iterator[Path]:
+def folder_that_goes_away() -> Iterator[Path]:
     """A folder that any user can enter, and that is removed whatever happens."""
     path = Path(tempfile.mkdtemp(prefix="hermes-exporter-test-"))
     path.chmod(0o755)
@@ -112,28 +112,28 @@ def _folder_that_goes_away() -> Iterator[Path]:
 def binary() -> Iterator[Path]:
     """The binary under test, at a place where every user may run it."""
     given = _from_environment("HERMES_EXPORTER", "the binary under test")
-    with _folder_that_goes_away() as path:
+    with folder_that_goes_away() as path:
         yield installed_where_all_may_run_it(given, path)
 
 
 @pytest.fixture(scope="session")
 def machine(binary: Path) -> Iterator[Machine]:
     """A machine with a real systemd; booted once, for the tests that leave it as they found it."""
-    with _folder_that_goes_away() as share, booted(binary, share) as up:
+    with folder_that_goes_away() as share, booted(binary, share) as up:
         yield up
 
 
 @pytest.fixture
 def own_machine(binary: Path) -> Iterator[Machine]:
     """A machine for one test alone."""
-    with _folder_that_goes_away() as share, booted(binary, share) as up:
+    with folder_that_goes_away() as share, booted(binary, share) as up:
         yield up
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder of the test's own."""
-    with _folder_that_goes_away() as path:
+    with folder_that_goes_away() as path:
         yield path
 
 
