@@ -1,14 +1,13 @@
 //! Who may post to the bridge: those who know the token, or the name and the password.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, ORIGIN};
+use http::header::ORIGIN;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::config::Auth;
 use super::secret::SecretError;
 use crate::error_chain::display_chain;
+use crate::web::credentials;
 
 /// Whether a request with these headers is allowed. The secret is read anew, so that one that was changed counts at once;
 /// an error says that it could not be, which is nobody's fault who asks.
@@ -23,16 +22,12 @@ pub fn is_allowed(auth: &Auth, headers: &HeaderMap) -> Result<bool, SecretError>
         Auth::Open => Ok(true),
         Auth::Bearer(token) => {
             let token = token.read()?;
-            Ok(credentials(headers, "Bearer").is_some_and(|given| is_same(given, token.reveal()).into()))
+            Ok(credentials::given(headers, "Bearer").is_some_and(|given| is_same(given, token.reveal()).into()))
         }
         Auth::Basic { username, password } => {
             let password = password.read()?;
-            let given = credentials(headers, "Basic").and_then(|encoded| STANDARD.decode(encoded).ok());
-            let given = given.and_then(|bytes| String::from_utf8(bytes).ok());
-            Ok(given
-                .as_deref()
-                .and_then(|given| given.split_once(':'))
-                .is_some_and(|(name, word)| (is_same(name, username) & is_same(word, password.reveal())).into()))
+            Ok(credentials::name_and_password(headers)
+                .is_some_and(|(name, word)| (is_same(&name, username) & is_same(&word, password.reveal())).into()))
         }
     }
 }
@@ -56,17 +51,16 @@ pub fn challenge(auth: &Auth) -> &'static str {
     }
 }
 
-fn credentials<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
-    let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case(wanted).then(|| rest.trim())
-}
-
 fn is_same(given: &str, right: &str) -> Choice {
     given.as_bytes().ct_eq(right.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use http::header::AUTHORIZATION;
+
     use super::*;
     use crate::bridge::secret::SecretFile;
 

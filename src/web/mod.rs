@@ -2,7 +2,7 @@
 //!
 //! * [`arguments`]: the flags of all this.
 //! * [`listen`]: what is listened on, bound before anything is served; [`socket_file`]: a unix socket in the file system.
-//! * [`guard`]: who may ask.
+//! * [`guard`]: who may ask; [`credentials`]: what a request says of who asks.
 //! * [`connections`]: serving connections; [`activity`]: what one is doing, and until when; [`limits`]: how much of a
 //!   server may be taken.
 //! * [`lifetime`]: serving until a signal says otherwise, and then finishing what is under way.
@@ -13,6 +13,7 @@
 mod activity;
 pub mod arguments;
 pub mod connections;
+pub mod credentials;
 pub mod guard;
 pub mod healthcheck;
 pub mod lifetime;

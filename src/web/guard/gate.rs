@@ -7,12 +7,11 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
 use super::passwords::Verdict;
 use super::rules::Rules;
 use super::{Client, Guard};
+use crate::web::credentials;
 
 /// Who is asked for what, on which paths.
 #[derive(Debug, Clone)]
@@ -59,7 +58,7 @@ impl<F: Fn() -> bool> Gate<F> {
         if rules.users.is_empty() || (self.own.contains(&path) && (self.sees_to_it)()) {
             return None;
         }
-        let verdict = match credentials(headers) {
+        let verdict = match credentials::name_and_password(headers) {
             Some((name, password)) => self.guard.passwords.judge(&rules.users, &name, &password).await,
             None => Verdict::Wrong,
         };
@@ -79,22 +78,13 @@ impl<F: Fn() -> bool> Gate<F> {
     }
 }
 
-/// The name and the password that a request gives.
-fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
-    let (scheme, encoded) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("Basic") {
-        return None;
-    }
-    let given = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (name, password) = given.split_once(':')?;
-    Some((name.to_owned(), password.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use axum::Router;
     use axum::body::Body;
     use axum::routing::get;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use tower::ServiceExt;
 
     use super::super::trial::{Folder, soon};
