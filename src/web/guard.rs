@@ -150,7 +150,7 @@ impl Guard {
                 self.rules.store(Arc::new(rules));
                 looked.problem = None;
                 self.has_problem.store(false, Ordering::Relaxed);
-                tracing::info!("The web configuration has changed and was loaded.");
+                tracing::info!("The web configuration was read again, and is in force.");
             }
             Err(error) => {
                 let problem = display_chain(&error);
