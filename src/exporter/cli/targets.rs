@@ -9,8 +9,6 @@ use clap::Args;
 use super::CommandError;
 use super::output::write_atomically;
 use super::run::{assert_own_path, load_without, print};
-use crate::exporter::collect::background::Background;
-use crate::exporter::collect::engine::Crew;
 use crate::exporter::expose::targets::{self, OWN_LABELS};
 use crate::system::host_names::is_ssh_host;
 
@@ -37,8 +35,7 @@ pub(super) fn targets(arguments: TargetsArguments) -> Result<ExitCode, CommandEr
     let TargetsArguments { address, config_file, output, labels, telemetry_path } = arguments;
     assert_own_path(&telemetry_path)?;
     let config = load_without(&[], config_file, &[])?;
-    let crew = Crew::new(&config, None, Background::inline());
-    let groups = targets::groups(crew.instance_names(), &address, &telemetry_path, &labels);
+    let groups = targets::groups(config.names(), &address, &telemetry_path, &labels);
     let mut text = serde_json::to_string_pretty(&groups)
         .map_err(|error| CommandError::System { what: "encoding the targets", source: error.into() })?;
     text.push('\n');

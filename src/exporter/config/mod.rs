@@ -20,7 +20,7 @@ use super::collect::COLLECTORS;
 
 use super::findings::Code;
 use super::instance::Instance;
-use super::reported::Reported;
+use super::reported::{Reported, in_order};
 use super::snapshot::Thresholds;
 use crate::config_file;
 pub use crate::config_file::ConfigError;
@@ -84,10 +84,11 @@ impl Config {
         }
     }
 
-    /// The names of all instances: first of those that are looked at, then of those that reports tell of.
+    /// The names of all instances, those that are told of by reports among them, in the order of the file.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let reported = self.reported.iter().map(|reported| reported.name.as_str());
-        self.instances.iter().map(|instance| instance.name.as_str()).chain(reported)
+        let looked_at = self.instances.iter().enumerate().map(|(place, instance)| (place, instance.name.as_str()));
+        let told_of = self.reported.iter().map(|reported| (reported.after, reported.name.as_str()));
+        in_order(looked_at, told_of).into_iter()
     }
 
     /// Turns collectors on or off, as flags on the command line do, which win over the file.

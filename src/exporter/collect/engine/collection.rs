@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
-use super::desk::{self, Reply};
+use super::desk::Reply;
 use super::machine::Cell;
 use super::{Crew, Selection, Slot, Station, Work};
 use crate::error_chain::display_chain;
@@ -22,6 +22,7 @@ use crate::exporter::collect::gateway::GatewayProcesses;
 use crate::exporter::collect::problems::{Because, Problems};
 use crate::exporter::collect::programs::HermesPrograms;
 use crate::exporter::collect::{Look, NetworkLook};
+use crate::exporter::reported::in_order;
 use crate::exporter::snapshot::{Fleet, Label, Reason, Snapshot, Thresholds};
 use crate::system::owner::{Owner, OwnerError};
 use crate::system::systemd::Managers;
@@ -182,7 +183,7 @@ impl Collection {
         let asked = self.runs.iter().filter(|run| selection.has_instance(&run.station.instance.name));
         let looked_at = asked.filter_map(|run| Some((run.place, run.snapshot(self.now, selection)?)));
         let told_of = self.replies.iter().filter_map(|reply| Some((reply.after(), reply.snapshot(selection)?)));
-        let instances = desk::in_order(looked_at, told_of);
+        let instances = in_order(looked_at, told_of);
         let mut fleet = Fleet {
             instances,
             thresholds: self.thresholds,

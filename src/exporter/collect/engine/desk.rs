@@ -172,20 +172,6 @@ impl Reply {
     }
 }
 
-/// Puts what is of instances that are looked at here, each with its place among them, and what is of those that are told
-/// of, each with the number of the others before it, into the order of the configuration.
-pub(super) fn in_order<T>(
-    looked_at: impl Iterator<Item = (usize, T)>,
-    told_of: impl Iterator<Item = (usize, T)>,
-) -> Vec<T> {
-    let looked_at = looked_at.map(|(place, of)| ((place, true), of));
-    let told_of = told_of.map(|(after, of)| ((after, false), of));
-    let mut all: Vec<_> = looked_at.chain(told_of).collect();
-    // Stable, so that those that are told of stay in their order.
-    all.sort_by_key(|(place, _)| *place);
-    all.into_iter().map(|(_, of)| of).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -273,15 +273,10 @@ impl Crew {
             let kept = former.and_then(|former| former.desks.iter().find(|desk| desk.is_of(reported)));
             Arc::new(Desk::new(reported, &config.collectors, kept.map(Arc::as_ref)))
         };
-        let stations: Vec<_> = config.instances.iter().map(station).collect();
-        let desks: Vec<_> = config.reported.iter().map(desk).collect();
         Crew {
-            names: desk::in_order(
-                stations.iter().map(|station| station.instance.name.clone()).enumerate(),
-                desks.iter().map(|desk| (desk.after(), desk.name().to_owned())),
-            ),
-            stations,
-            desks,
+            names: config.names().map(str::to_owned).collect(),
+            stations: config.instances.iter().map(station).collect(),
+            desks: config.reported.iter().map(desk).collect(),
             owners,
             managers,
             machine: Machine::new(config, former.map(|former| &former.machine)),
