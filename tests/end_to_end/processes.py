@@ -6,6 +6,7 @@ to end should the tests themselves be killed.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import ctypes
 import dataclasses
@@ -37,10 +38,12 @@ def wait_for(
 ) -> Value:
     """Asks `condition` until it answers with something true, and gives that answer.
 
-    What the condition raises as AssertionError or OSError counts as "not yet", and is shown if the deadline passes.
+    What the condition raises as AssertionError or OSError counts as "not yet". If the deadline passes the last answer is
+    shown, and the commonest: what came at the end need not be what was waited for.
     """
     deadline = time.monotonic() + seconds
     last: object = None
+    answers: collections.Counter[str] = collections.Counter()
     while True:
         try:
             last = condition()
@@ -48,8 +51,13 @@ def wait_for(
                 return last
         except (AssertionError, OSError) as error:
             last = error
+        answers[repr(last)] += 1
         if time.monotonic() > deadline:
-            raise NotInTime(f"after {seconds:g} s still waiting for: {what}; last answer: {last!r}")
+            commonest, times = answers.most_common(1)[0]
+            raise NotInTime(
+                f"after {seconds:g} s still waiting for: {what}; last answer: {last!r}; "
+                f"{times} of {answers.total()} times: {commonest}"
+            )
         time.sleep(pause)
 
 
