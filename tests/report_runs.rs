@@ -174,7 +174,7 @@ fn what_can_not_be_used_is_as_good_as_nothing_and_is_said_once() {
     };
     for (state, said) in [
         (String::new(), "does not parse"),
-        ("[]".to_owned(), "does not parse"),
+        ("\0".repeat(600), "does not parse"),
         (kept[..kept.len() / 2].to_owned(), "does not parse"),
         (" ".repeat(9 * 1024 * 1024), "more than the 8388608 that are read"),
         (changed("/format", 2.into()), "it is of format 2, and not 1"),
@@ -196,6 +196,16 @@ fn what_can_not_be_used_is_as_good_as_nothing_and_is_said_once() {
         let (code, message) = runs.run(&["--output", "bheem.json", "--state", "state.json"]);
         assert_eq!((code, message.lines().count(), message.contains("collector=logs")), (0, 1, true), "{message}");
         assert_eq!(runs.told(), first);
+    }
+    // A file that never was one is somebody's.
+    let large = format!("{}\n", "remember the milk\n".repeat(600_000));
+    for others in ["[]", "chats: {root: {chat_id: 7}}\n", "SQLite format 3", "{\"format\": 1, \"taken_at\": 7}", &large]
+    {
+        std::fs::write(runs.path("state.json"), others).unwrap();
+        let (code, message) = runs.run(&["--output", "bheem.json", "--state", "state.json"]);
+        assert_eq!((code, message.contains("something else in it than what --state keeps")), (1, true), "{message}");
+        assert!(std::fs::read_to_string(runs.path("state.json")).unwrap() == others);
+        assert_eq!(runs.told(), [None; 4]);
     }
     // What stands there for another reason is neither read nor replaced, and nothing is told that would not go on.
     let place = |name: &str| runs.path(name);

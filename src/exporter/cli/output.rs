@@ -29,6 +29,14 @@ pub enum OutputError {
         /// What there is.
         what: &'static str,
     },
+    /// There is a file of another kind, which somebody may still want.
+    #[error(
+        "{path} was not replaced: it has something else in it than what --state keeps; name another file, or delete it"
+    )]
+    AnotherKind {
+        /// The file.
+        path: String,
+    },
     /// There is a file, and only its owner may replace it.
     #[error(
         "{path} could not be written: it belongs to {owner}, and in this folder nobody may replace what is another's"

@@ -1,14 +1,15 @@
 //! What `report --state` keeps from one run to the next: what the collectors remember, in a file of the owner's own.
 //!
-//! Nobody else may read it, because it has names of sessions and the ends of logs in it. A file that can not be used is as
-//! good as none: counting begins anew, and the reports go on. It is written before the report that goes with it, so that no
+//! Nobody else may read it, because it has names of sessions and the ends of logs in it. One that can not be used is as good as
+//! none: counting begins anew, and the reports go on; but what was never one is not replaced. It is written before the report that goes with it, so that no
 //! report ever shows more than is remembered: a run that is killed in between has shown nothing, and what it has counted is in
 //! the next report.
 
 #[cfg(test)]
 mod properties;
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub(super) struct StateFile {
     home: String,
     /// The file as it was read.
     stamp: Option<Stamp>,
+    /// Whether what was read is of another kind, and somebody may still want it.
+    is_of_another_kind: bool,
 }
 
 /// What is kept.
@@ -69,6 +72,7 @@ impl StateFile {
             instance: instance.name.clone(),
             home: instance.home.to_string_lossy().into_owned(),
             stamp: None,
+            is_of_another_kind: false,
         })
     }
 
@@ -83,16 +87,18 @@ impl StateFile {
         })
     }
 
-    fn try_read(&self) -> Result<Option<(Timestamp, Memory)>, StateError> {
+    fn try_read(&mut self) -> Result<Option<(Timestamp, Memory)>, StateError> {
         let Some((mut file, metadata)) = files::open_no_link(&self.path)? else {
             return Ok(None);
         };
         if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(StateError::AnothersFile { owner: users::name_of(metadata.uid()) });
         }
+        self.is_of_another_kind = !may_begin_a_state(&file);
         let content = files::read_at_most(&self.path, &mut file, &metadata, LARGEST)?;
         let broken = |error: serde_json::Error| files::ParseFault::from(error).of(&self.path);
         let state: serde_json::Value = serde_json::from_slice(&content).map_err(broken)?;
+        self.is_of_another_kind = state.get("memory").is_none();
         // Before the rest is understood: that of another format need not be.
         if let Some(format) =
             state.get("format").and_then(serde_json::Value::as_u64).filter(|it| *it != u64::from(FORMAT))
@@ -111,13 +117,23 @@ impl StateFile {
         if stamp(&self.path) != self.stamp {
             return Err(CommandError::AnotherRun { path: self.path.clone() });
         }
+        let shown = || self.path.display().to_string();
+        if self.is_of_another_kind {
+            return Err(OutputError::AnotherKind { path: shown() }.into());
+        }
         let (instance, home) = (self.instance.clone(), self.home.clone());
         let state = State { format: FORMAT, instance, home, written_at: now, memory };
-        let shown = || self.path.display().to_string();
         let text = serde_json::to_string(&state)
             .map_err(|error| OutputError::Write { path: shown(), source: error.into() })?;
         Ok(write_privately(&self.path, &text)?)
     }
+}
+
+/// Whether what stands in a file may be a state, whole or damaged: an object, or what is left of files after a loss of power.
+fn may_begin_a_state(file: &File) -> bool {
+    let mut first = [0; 16];
+    let length = file.read_at(&mut first, 0).unwrap_or_default();
+    first.iter().take(length).find(|byte| **byte != 0 && !byte.is_ascii_whitespace()).is_none_or(|byte| *byte == b'{')
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
