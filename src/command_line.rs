@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -34,6 +35,12 @@ pub(crate) fn read<A: CommandFactory + FromArgMatches>(
         }
     }
     A::from_arg_matches(&matches)
+}
+
+/// How long something may take, as typed: nothing is done in no time.
+pub(crate) fn timeout(typed: &str) -> Result<Duration, String> {
+    let timeout = humantime::parse_duration(typed).map_err(|error| error.to_string())?;
+    if timeout.is_zero() { Err("nothing is done in no time; as in 30s or 1m".to_owned()) } else { Ok(timeout) }
 }
 
 /// Prints to standard output; a reader that has gone, as in `| head`, is no error.

@@ -73,8 +73,13 @@ fn next_line(log: &mut impl BufRead) -> String {
 #[test]
 fn bad_usage_exits_with_64() {
     let home = empty();
-    for arguments in [&["--nonsense"][..], &["nonsense"], &["scrape", "--format", "xml"], &["scrape", "--timeout", "5"]]
-    {
+    for arguments in [
+        &["--nonsense"][..],
+        &["nonsense"],
+        &["scrape", "--format", "xml"],
+        &["scrape", "--timeout", "5"],
+        &["report", "--timeout", "0s"],
+    ] {
         let (code, out, error) = run(home.path(), arguments);
         assert_eq!((code, out.as_str()), (64, ""), "{arguments:?}");
         assert!(error.contains("error:"), "{error}");

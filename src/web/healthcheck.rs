@@ -20,6 +20,7 @@ use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, Signature
 
 use super::guard;
 use super::listen::as_reached_from_here;
+use crate::command_line::timeout;
 use crate::config_file::ConfigError;
 
 /// More than the longest answer: what is wrong with the bridge, a line each.
@@ -38,7 +39,7 @@ pub struct HealthcheckArguments<const PORT: u16> {
     #[arg(long)]
     pub ready: bool,
     /// Give up when it takes longer
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = timeout)]
     pub timeout: Duration,
 }
 

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::targets::TargetsArguments;
-use crate::command_line;
+use crate::command_line::{self, timeout};
 use crate::exporter::collect::COLLECTORS;
 use crate::exporter::expose::runbooks::Runbook;
 use crate::logging::{LogLevel, Logging};
@@ -129,7 +129,7 @@ pub(super) struct ScrapeArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Give up on what takes longer
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = timeout)]
     pub(super) timeout: Duration,
     #[command(flatten)]
     pub(super) collectors: CollectorSwitches,
@@ -152,7 +152,7 @@ pub(super) struct ReportArguments {
     #[arg(long = "config.file", value_name = "FILE")]
     pub(super) config_file: Option<PathBuf>,
     /// Give up on what takes longer
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     pub(super) timeout: Duration,
     #[command(flatten)]
     pub(super) collectors: CollectorSwitches,
@@ -173,7 +173,7 @@ pub(super) struct CheckArguments {
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     pub(super) color: Color,
     /// Give up on what takes longer
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     pub(super) timeout: Duration,
     #[command(flatten)]
     pub(super) collectors: CollectorSwitches,
