@@ -44,8 +44,10 @@ pub struct Health {
 /// Whether buttons and commands can be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ButtonState {
-    /// None are configured, or nobody may press them.
+    /// That is being found out, since the start of the program.
     #[default]
+    Unknown,
+    /// None are configured, or nobody may press them.
     Off,
     /// They can.
     On,

@@ -143,7 +143,9 @@ pub fn offer(
 ) -> Result<Keyboard, StoreError> {
     let may_press = config.buttons.as_ref().is_some_and(|buttons| !buttons.users.is_empty());
     let is_wanted = config.chat(&card.chat).is_some_and(|chat| chat.buttons);
-    if *state != ButtonState::On || !may_press || !is_wanted || card.level == Level::Line {
+    // What is told while it is being found out, after a restart in the middle of an incident, is not changed again soon.
+    let can_press = matches!(state, ButtonState::On | ButtonState::Unknown);
+    if !can_press || !may_press || !is_wanted || card.level == Level::Line {
         return Ok(Keyboard::default());
     }
     let mut rows = Vec::new();

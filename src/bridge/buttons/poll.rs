@@ -290,7 +290,7 @@ impl Poller {
                 tracing::warn!(reason, "buttons and commands can not be used; alerts are told all the same");
             }
             ButtonState::On => tracing::info!("buttons and commands can be used"),
-            ButtonState::Off => tracing::debug!("there are no buttons"),
+            ButtonState::Unknown | ButtonState::Off => tracing::debug!("there are no buttons"),
         }
     }
 

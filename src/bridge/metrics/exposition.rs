@@ -80,7 +80,7 @@ impl Exposition {
         self.put(State::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1.0);
         self.put(State::Ready, &[], truth(facts.is_ready));
         match &**facts.health.buttons.load() {
-            ButtonState::Off => {}
+            ButtonState::Unknown | ButtonState::Off => {}
             ButtonState::On => self.put(State::ButtonsEnabled, &[], 1.0),
             ButtonState::Disabled(_) => self.put(State::ButtonsEnabled, &[], 0.0),
         }
