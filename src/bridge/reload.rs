@@ -8,7 +8,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -59,11 +59,6 @@ pub enum ReloadError {
         /// All of it.
         problems: Vec<Problem>,
     },
-    /// It takes away what keeps strangers away.
-    #[error(
-        "it has no `auth`, and the bridge listens on an address that can be reached from everywhere; keep `auth`, or restart hermes-alert-bridge with another --web.listen-address, with --web.config.file, or with --web.allow-public-without-auth"
-    )]
-    PublicWithoutAuth,
     /// It names another store.
     #[error(
         "the store can not be changed from {} to {} while serving; restart hermes-alert-bridge for that, after what is waiting has been sent",
@@ -76,9 +71,6 @@ pub enum ReloadError {
         to: PathBuf,
     },
 }
-
-/// Whether `auth` of the configuration is all that keeps strangers away.
-type Demand = Box<dyn Fn() -> bool + Send + Sync>;
 
 fn told(problems: &[Problem]) -> String {
     problems.iter().map(|problem| problem.0.as_str()).collect::<Vec<_>>().join("; ")
@@ -104,7 +96,6 @@ pub struct Reloader {
     current: Current,
     one_at_a_time: tokio::sync::Mutex<()>,
     facts: Mutex<ReloadFacts>,
-    demand: OnceLock<Demand>,
 }
 
 impl fmt::Debug for Reloader {
@@ -128,14 +119,7 @@ impl Reloader {
             current: Arc::new(ArcSwap::from_pointee(in_force)),
             one_at_a_time: tokio::sync::Mutex::new(()),
             facts: Mutex::new(ReloadFacts { is_loaded: true, loaded_at: Timestamp::now(), problems }),
-            demand: OnceLock::new(),
         })
-    }
-
-    /// Refuses configurations without `auth` from now on, while `is_all` says that nothing else keeps strangers away.
-    pub fn demand_authentication(&self, is_all: impl Fn() -> bool + Send + Sync + 'static) {
-        // It is demanded once, before anything is served.
-        let _ = self.demand.set(Box::new(is_all));
     }
 
     /// Where everybody finds what is in force now.
@@ -160,9 +144,8 @@ impl Reloader {
 
     async fn load_again(&self) -> Result<(), ReloadError> {
         let (file, former) = (self.file.clone(), self.current.load_full());
-        let needs_auth = self.demand.get().is_some_and(|is_all| is_all());
         // Files are read, and templates are tried.
-        let loaded = match tokio::task::spawn_blocking(move || load(&file, &former, needs_auth)).await {
+        let loaded = match tokio::task::spawn_blocking(move || load(&file, &former)).await {
             Ok(loaded) => loaded,
             // Nothing in it panics; the runtime is shutting down, and nothing matters any more.
             Err(_) => return Ok(()),
@@ -229,11 +212,8 @@ impl Reloader {
     }
 }
 
-fn load(file: &Path, former: &InForce, needs_auth: bool) -> Result<InForce, ReloadError> {
+fn load(file: &Path, former: &InForce) -> Result<InForce, ReloadError> {
     let config = Config::from_file(file).map_err(|error| ReloadError::Config(Arc::new(error)))?;
-    if needs_auth && config.auth == Auth::Open {
-        return Err(ReloadError::PublicWithoutAuth);
-    }
     if config.store != former.config.store {
         return Err(ReloadError::OtherStore { from: former.config.store.clone(), to: config.store });
     }
@@ -281,8 +261,6 @@ pub fn in_force(config: Config, former: Option<&InForce>) -> (InForce, Vec<Probl
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
 
     #[tokio::test]
@@ -311,14 +289,6 @@ mod tests {
         std::fs::write(&file, text.replace("routes: ", "late_firing: 1m\n#")).unwrap();
         reloader.reload().await.unwrap();
         assert!(reloader.facts().is_loaded && count() == 0);
-
-        let is_all = Arc::new(AtomicBool::new(true));
-        let demanded = Arc::clone(&is_all);
-        reloader.demand_authentication(move || demanded.load(Ordering::Relaxed));
-        let error = reloader.reload().await.unwrap_err();
-        assert!(error.to_string().contains("keep `auth`") && !reloader.facts().is_loaded, "{error}");
-        is_all.store(false, Ordering::Relaxed);
-        reloader.reload().await.unwrap();
     }
 
     #[tokio::test]

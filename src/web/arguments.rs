@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::guard::Guard;
 use super::listen::{self, ListenError, Listener};
 
 /// Where to listen, and who may ask; `PORT` is the one that the program listens on where nothing else is said.
@@ -25,13 +26,13 @@ pub struct WebArguments<const PORT: u16> {
 
 impl<const PORT: u16> WebArguments<PORT> {
     /// Listens where it was said. What everybody can reach is refused where nobody is asked who they are.
-    pub async fn listen(&self, has_authentication: bool) -> Result<Vec<Listener>, ListenError> {
-        let may_be_public = has_authentication || self.allow_public_without_auth;
+    pub async fn listen(&self, guard: &Guard) -> Result<Vec<Listener>, ListenError> {
+        let may_be_public = guard.has_authentication() || self.allow_public_without_auth;
         let listeners = match self.systemd_socket {
             true => listen::inherit(may_be_public)?,
             false => listen::bind(&self.listen_addresses, may_be_public).await?,
         };
-        listen::announce(&listeners, has_authentication);
+        listen::announce(&listeners, guard);
         Ok(listeners)
     }
 }

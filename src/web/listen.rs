@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::activity::Stream;
 use super::connections::Peer;
+use super::guard::Guard;
 use super::socket_file::{self, SocketFile, SocketFileError};
 use crate::system::scope::{Scope, scope};
 
@@ -44,7 +45,7 @@ pub enum ListenError {
     },
     /// Whoever likes could ask.
     #[error(
-        "{address} can be reached from everywhere, and nobody would be asked who they are: it is not listened on. Three ways out: listen on an address that only you can reach, such as 127.0.0.1 or the one of Tailscale (--web.listen-address); let only those in who have a password or a certificate (--web.config.file with basic_auth_users or client certificates); or, where something else keeps strangers away, such as a firewall or the network of a container, say so with --web.allow-public-without-auth"
+        "{address} can be reached from everywhere, and no --web.config.file asks who is there: it is not listened on. Three ways out: listen on an address that only you can reach, such as 127.0.0.1 or the one of Tailscale (--web.listen-address); let only those in who have a password or a certificate (--web.config.file with basic_auth_users or client certificates); or, where something else keeps strangers away, such as a firewall or the network of a container, say so with --web.allow-public-without-auth"
     )]
     Public {
         /// The address.
@@ -363,19 +364,15 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Logs where is listened, and warns where others can reach that and are asked for nothing.
-pub fn announce(listeners: &[Listener], has_authentication: bool) {
+/// Logs where is listened and whether that is encrypted, and warns where others can reach it and are asked for nothing.
+pub fn announce(listeners: &[Listener], guard: &Guard) {
+    let tls = guard.tls().is_some();
     for Listener { address, .. } in listeners {
-        tracing::info!(%address, "Listening.");
-        if !has_authentication && address.scope() != Scope::Loopback {
-            tracing::warn!(%address, "Others can reach this address, and there is no authentication.");
+        tracing::info!(%address, tls, "Listening.");
+        if !guard.has_authentication() && address.scope() != Scope::Loopback {
+            tracing::warn!(%address, "Others can reach this address, and no --web.config.file asks who is there.");
         }
     }
-}
-
-/// Whether one of them can be reached from everywhere.
-pub fn is_any_public(listeners: &[Listener]) -> bool {
-    listeners.iter().any(|listener| listener.address.scope() == Scope::Public)
 }
 
 /// Where what listens at an address is reached from this machine: who listens on all addresses, on the one that is always
@@ -435,7 +432,7 @@ mod tests {
     async fn no_host_is_all_addresses() {
         let listeners = listening(&[":0"], true).await.unwrap();
         let [Listener { address: Address::Internet(address), .. }] = &listeners[..] else { panic!("{listeners:?}") };
-        assert!(address.ip().is_unspecified() && is_any_public(&listeners));
+        assert!(address.ip().is_unspecified());
         let reached = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port());
         tokio::net::TcpStream::connect(reached).await.unwrap();
     }
@@ -450,7 +447,8 @@ mod tests {
                 assert!(text.contains(way_out), "{way_out}: {text}");
             }
         }
-        assert!(is_any_public(&listening(&["0.0.0.0:0"], true).await.unwrap()));
+        let said = listening(&["0.0.0.0:0"], true).await.unwrap();
+        assert_eq!(said[0].address().scope(), Scope::Public);
         // Not this machine's, but not refused for who could reach it.
         assert!(!matches!(refused(&["100.101.102.103:0"]).await, ListenError::Public { .. }));
     }

@@ -20,7 +20,7 @@ use crate::bridge::tasks::{Patience, Task, Tasks};
 use crate::bridge::{auth, buttons, deliver, ends, housekeeping, ping, serve as server, watchdog};
 use crate::web::arguments::WebArguments;
 use crate::web::guard::Guard;
-use crate::web::{healthcheck, lifetime, listen};
+use crate::web::{healthcheck, lifetime};
 
 /// What is asked by who only wants to know how it is.
 const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
@@ -68,12 +68,8 @@ async fn serve_until_stopped(reloader: Arc<Reloader>, web: &WebArguments<10120>)
 
     // Before anything is started: a wrong address must not send anything.
     let current = reloader.current();
-    let has_own = current.load().config.auth != Auth::Open;
-    let listeners = web.listen(has_own || guard.has_authentication()).await?;
-    if listen::is_any_public(&listeners) && !web.allow_public_without_auth {
-        let guard = Arc::clone(&guard);
-        reloader.demand_authentication(move || !guard.has_authentication());
-    }
+    // `auth` of the configuration keeps strangers from posting, and not from reading.
+    let listeners = web.listen(&guard).await?;
     let store = Store::open(&current.load().config.store)?;
     let service = Service { store: store.clone(), current, metrics: Arc::default(), health: Arc::default() };
     let (stopping, stop) = watch::channel(false);

@@ -77,8 +77,7 @@ fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
         Guard::load(arguments.web.web_config_file.as_deref())?
     };
     let web = arguments.web;
-    let has_authentication = guard.has_authentication();
-    let listen = async || web.listen(has_authentication).await;
+    let listen = async |guard: &Guard| web.listen(guard).await;
     serve_until(runtime, stop, loader, guard, listen, &arguments.telemetry_path, async |_| ())
 }
 
@@ -89,10 +88,10 @@ fn demonstrate(arguments: DemoArguments) -> Result<ExitCode, CommandError> {
     let mut demo = Demo::set_up()?;
     let loader = loader(Some(demo.config_file()), Vec::new());
     let play = async |address: SocketAddr| demo.play(address, !arguments.no_incident).await;
-    let listen = async || {
+    let listen = async |guard: &Guard| {
         // Its homes are invented: everybody may see them.
         let listeners = listen::bind(&arguments.listen_addresses, true).await?;
-        listen::announce(&listeners, false);
+        listen::announce(&listeners, guard);
         Ok(listeners)
     };
     let outcome = serve_until(runtime, stop, loader, Arc::default(), listen, "/metrics", play);
@@ -148,7 +147,7 @@ fn serve_until(
     stop: impl Future<Output = &'static str>,
     loader: Loader,
     guard: Arc<Guard>,
-    listen: impl AsyncFnOnce() -> Result<Vec<Listener>, ListenError>,
+    listen: impl AsyncFnOnce(&Guard) -> Result<Vec<Listener>, ListenError>,
     telemetry_path: &str,
     beside: impl AsyncFnOnce(SocketAddr),
 ) -> Result<ExitCode, CommandError> {
@@ -164,7 +163,7 @@ fn serve_until(
             async move { drop(reloader.reload().await) }
         });
         tokio::spawn(hangups.map_err(system("waiting for signals"))?);
-        let listeners = listen().await?;
+        let listeners = listen(&guard).await?;
         let first = listeners.iter().find_map(|listener| match listener.address() {
             Address::Internet(address) => Some(*address),
             Address::Unix(_) => None,
