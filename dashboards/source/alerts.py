@@ -38,6 +38,8 @@ RUNBOOKS = {
     "HermesAlertsDropped": "alertmanager_down",
     "HermesNotificationsFailing": "notifications_failing",
     "HermesWatchingConfigReloadFailed": "rules_failing",
+    "HermesWebConfigReloadFailed": "web_config_reload_failed",
+    "HermesWebCertificateExpiring": "web_certificate_expiring",
     "HermesRulesFailing": "rules_failing",
 }
 # More would be read by nobody, and would make a bad day of a thousand instances a bad day for the browser.

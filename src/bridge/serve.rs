@@ -13,6 +13,8 @@
 //! What only tells how things stand is open to whoever reaches it: there is no text of an alert and no number of a chat in
 //! it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -28,6 +30,7 @@ use super::{intake, notify};
 use crate::error_chain::display_chain;
 use crate::system::processes;
 use crate::system::time::Timestamp;
+use crate::web::guard::Guard;
 use crate::web::metrics_text::Format;
 
 const INDEX: &str = "\
@@ -45,17 +48,18 @@ POST /-/reload       loads the configuration again
 struct Surface {
     service: Service,
     readiness: Readiness,
+    guard: Arc<Guard>,
 }
 
 /// The routes of the bridge.
-pub fn router(service: Service, readiness: Readiness) -> Router {
+pub fn router(service: Service, readiness: Readiness, guard: Arc<Guard>) -> Router {
     let own = Router::new()
         .route("/", get(async || INDEX))
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(async || "healthy\n"))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
-        .with_state(Surface { service: service.clone(), readiness });
+        .with_state(Surface { service: service.clone(), readiness, guard });
     let all = own.merge(intake::router(service.clone())).merge(notify::router(service));
     all.fallback(async || (StatusCode::NOT_FOUND, "there is nothing here; GET / says what there is\n"))
         .method_not_allowed_fallback(async || {
@@ -70,7 +74,7 @@ async fn ready(State(surface): State<Surface>) -> Response {
     }
 }
 
-async fn metrics(State(Surface { service, readiness }): State<Surface>, headers: HeaderMap) -> Response {
+async fn metrics(State(Surface { service, readiness, guard }): State<Surface>, headers: HeaderMap) -> Response {
     let now = Timestamp::now();
     let overview = service.store.read(|transaction| overview::read(transaction)).await;
     let is_ready = readiness.problems_with(&overview, now).await.is_empty();
@@ -82,6 +86,7 @@ async fn metrics(State(Surface { service, readiness }): State<Surface>, headers:
             health: &service.health,
             reload: &readiness.reloader().facts(),
             tasks_down: readiness.tasks_down().len(),
+            web: guard.facts(),
             is_ready,
             process: processes::find(std::process::id()).ok().flatten().map(|process| process.usage()),
             now,
@@ -94,7 +99,7 @@ async fn metrics(State(Surface { service, readiness }): State<Surface>, headers:
     }
 }
 
-async fn reload(State(Surface { service, readiness }): State<Surface>, headers: HeaderMap) -> Response {
+async fn reload(State(Surface { service, readiness, .. }): State<Surface>, headers: HeaderMap) -> Response {
     // A browser says where a request comes from; whoever runs the bridge uses none for this.
     if headers.contains_key(header::ORIGIN) {
         return (StatusCode::FORBIDDEN, "web pages may not reload the configuration\n").into_response();
@@ -144,7 +149,7 @@ mod tests {
         let service = Service { current: reloader.current(), ..trial::service(folder) };
         trial::configuration(folder, more);
         let readiness = Readiness::of(service.clone(), reloader, TasksDown::default());
-        Served { router: router(service.clone(), readiness), service }
+        Served { router: router(service.clone(), readiness, Arc::default()), service }
     }
 
     impl Served {

@@ -80,7 +80,8 @@ async fn serve_until_stopped(reloader: Arc<Reloader>, web: &WebArguments<10120>)
     let readiness = Readiness::of(service.clone(), reloader, tasks.down());
     let in_force = service.clone();
     let sees_to_it = move || in_force.in_force().config.auth != Auth::Open;
-    let router = guard.protect(server::router(service.clone(), readiness), &OPEN_PATHS, &OWN_PATHS, sees_to_it);
+    let router = server::router(service.clone(), readiness, Arc::clone(&guard));
+    let router = guard.protect(router, &OPEN_PATHS, &OWN_PATHS, sees_to_it);
     let terminated = async {
         let signal = termination.await;
         tracing::info!(signal, "Stopping: no more alerts are taken.");

@@ -19,6 +19,7 @@ use crate::bridge::service::{ButtonState, Health};
 use crate::bridge::store::overview::{ChatOverview, Heartbeat, Overview};
 use crate::system::processes::Usage;
 use crate::system::time::Timestamp;
+use crate::web::guard::GuardFacts;
 use crate::web::metrics_text::{self, Format};
 
 /// About how many bytes the exposition of a bridge with a few chats has.
@@ -37,6 +38,8 @@ pub struct Facts<'a> {
     pub reload: &'a ReloadFacts,
     /// How many of its parts are not well.
     pub tasks_down: usize,
+    /// How things stand with the web configuration; none where there is no such file.
+    pub web: Option<GuardFacts>,
     /// Whether it is ready.
     pub is_ready: bool,
     /// What this process uses.
@@ -89,6 +92,12 @@ impl Exposition {
         self.put(State::ConfigProblems, &[], facts.reload.problems.len() as f64);
         self.put(State::ConfigReloaded, &[], truth(facts.reload.is_loaded));
         self.put(State::ConfigReloadedAt, &[], facts.reload.loaded_at.seconds());
+        if let Some(web) = facts.web {
+            self.put(State::WebConfigReloaded, &[], truth(web.is_loaded));
+            if let Some(expiry) = web.certificate_expiry {
+                self.put(State::WebCertificateExpiry, &[], expiry.seconds());
+            }
+        }
         if let Some(bytes) = size(&facts.config.store) {
             self.put(State::StoreBytes, &[], bytes as f64);
         }
@@ -234,6 +243,7 @@ mod tests {
             health: &health,
             reload: &ReloadFacts { is_loaded: true, loaded_at: at(1000.0), problems: Vec::new() },
             tasks_down: 0,
+            web: Some(GuardFacts { is_loaded: false, certificate_expiry: Some(at(4000.0)) }),
             is_ready: true,
             process: Some(Usage { memory_bytes: 5, cpu_seconds: 0.5, open_fds: Some(3), threads: 2, start_time: None }),
             now: at(2000.0),
@@ -257,6 +267,8 @@ mod tests {
             "hermes_alert_bridge_chat_reachable{chat=\"uma\"} 1",
             "hermes_alert_bridge_chat_not_before_timestamp_seconds{chat=\"root\"} 3000.5",
             "hermes_alert_bridge_heartbeat_last_timestamp_seconds{alertname=\"Watchdog\",fingerprint=\"f\"} 1990",
+            "hermes_alert_bridge_web_config_last_reload_successful 0",
+            "hermes_alert_bridge_web_certificate_expiry_timestamp_seconds 4000",
             "hermes_alert_bridge_token_accepted 1",
             "hermes_alert_bridge_unrouted_total 0",
             "hermes_alert_bridge_webhooks_total{outcome=\"accepted\"} 1",

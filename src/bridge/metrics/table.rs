@@ -141,6 +141,10 @@ rows! {
         ConfigReloaded => row("hermes_alert_bridge_config_last_reload_successful", &[], "1 when the last attempt to load the bridge's configuration succeeded"),
         /// When the configuration was loaded.
         ConfigReloadedAt => row("hermes_alert_bridge_config_last_reload_success_timestamp_seconds", &[], "When the bridge's configuration in force was loaded"),
+        /// Whether what the web configuration says is in force.
+        WebConfigReloaded => row("hermes_alert_bridge_web_config_last_reload_successful", &[], "1 when what is in force is what --web.config.file and the files that it names say; only where there is such a file"),
+        /// Until when the bridge's own certificate is valid.
+        WebCertificateExpiry => row("hermes_alert_bridge_web_certificate_expiry_timestamp_seconds", &[], "Until when the certificate is valid that the bridge shows to clients; only with TLS"),
         /// Processor time.
         ProcessCpu => row("process_cpu_seconds_total", &[], "Processor time of the bridge, user and system"),
         /// Memory.

@@ -14,7 +14,7 @@ macro_rules! runbooks {
 }
 
 /// All of them, in the order of the index.
-pub(super) static WATCHING: [Runbook; 17] = runbooks! {
+pub(super) static WATCHING: [Runbook; 19] = runbooks! {
     "exporter_down" => "Exporter down",
     "honor_labels_missing" => "Instances under the wrong name",
     "instance_name_taken" => "Two instances of one name",
@@ -30,6 +30,8 @@ pub(super) static WATCHING: [Runbook; 17] = runbooks! {
     "bridge_config_reload_failed" => "Bridge could not load its configuration",
     "alertmanager_down" => "Alertmanager not reached",
     "notifications_failing" => "Notifications fail",
+    "web_config_reload_failed" => "Web configuration not loaded",
+    "web_certificate_expiring" => "Certificate expires",
     "rules_failing" => "Prometheus or Alertmanager does not do as configured",
     "watchdog" => "Watchdog",
 };
