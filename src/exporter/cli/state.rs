@@ -1,9 +1,9 @@
 //! What `report --state` keeps from one run to the next: what the collectors remember, in a file of the owner's own.
 //!
-//! Nobody else may read it, because it has names of sessions and the ends of logs in it. One that can not be used is as good as
-//! none: counting begins anew, and the reports go on; but what was never one is not replaced. It is written before the report that goes with it, so that no
-//! report ever shows more than is remembered: a run that is killed in between has shown nothing, and what it has counted is in
-//! the next report.
+//! Nobody else may read it, because it has names of sessions and the ends of logs in it. One that can not be used is as good
+//! as none: counting begins anew, and the reports go on; but what was never one is not replaced. It is written before the
+//! report that goes with it, so that no report ever shows more than is remembered: a run that is killed in between has shown
+//! nothing, and what it has counted is in the next report.
 
 #[cfg(test)]
 mod properties;
@@ -80,6 +80,10 @@ impl StateFile {
     pub(super) fn read(&mut self) -> Option<(Timestamp, Memory)> {
         self.stamp = stamp(&self.path);
         self.try_read().unwrap_or_else(|error| {
+            // Told where it would be replaced.
+            if self.is_of_another_kind {
+                return None;
+            }
             let (path, error) = (self.path.display().to_string(), crate::error_chain::display_chain(&error));
             // Said also where only errors are: what was counted is lost.
             tracing::error!(path, error, "What was kept can not be used; counting begins anew.");
