@@ -70,7 +70,7 @@ pub(super) enum Command {
     /// Say whether a configuration file is valid, and what is wrong where it is not; also of how Prometheus scrapes
     CheckConfig {
         /// The configuration file
-        #[arg(required_unless_present = "prometheus")]
+        #[arg(required_unless_present_any = ["prometheus", "jobs"])]
         file: Option<PathBuf>,
         /// Say also whether this configuration of Prometheus scrapes the exporter rightly
         #[arg(long, value_name = "FILE")]
