@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import dataclasses
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,6 +28,9 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 # How long anything may take that has no reason to take long. Generous: it is only ever waited out by a failure.
 DEADLINE_SECONDS = 30.0
 PAUSE_SECONDS = 0.05
+
+# What `free_port` has given: some are listened on a good while later.
+GIVEN_PORTS: set[int] = set()
 
 
 class NotInTime(AssertionError):
@@ -62,10 +66,18 @@ def wait_for(
 
 
 def free_port() -> int:
-    """A port on the loopback address that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port on the loopback address that nobody listens on just now; each time another one.
+
+    It is below those that the kernel gives to connections: one of these could have it before who it is for.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as listener:
+            with contextlib.suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                if port not in GIVEN_PORTS:
+                    GIVEN_PORTS.add(port)
+                    return port
 
 
 def only_child(pid: int) -> int:

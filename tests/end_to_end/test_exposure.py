@@ -17,7 +17,7 @@ import pytest
 import homes
 from exporter import Exporter, failures
 from exposition import Samples
-from processes import Program, run, running, wait_for
+from processes import Program, free_port, run, running, wait_for
 
 # One of each kind, out of the ranges for documentation where there is one.
 ADDRESSES = {
@@ -203,32 +203,19 @@ def test_a_served_exporter_sees_ports_come_and_go(exporter: Exporter, folder: Pa
             return listeners(server.scrape().of(instance="vijay"))
 
         assert seen() == set()
-        port = free_port_everywhere()
+        port, other = free_port(), free_port()
         for _ in range(2):
             with stage.program("hermes", "gateway", "run", own=[("127.0.0.1", port)]) as gateway:
                 wait_until_listening(gateway)
                 assert seen() == {(str(port), "loopback", "gateway")}
-                with stage.program("hermes", "dashboard", own=[("127.0.0.1", port + 1)]) as dashboard:
+                with stage.program("hermes", "dashboard", own=[("127.0.0.1", other)]) as dashboard:
                     wait_until_listening(dashboard)
-                    both = {(str(port), "loopback", "gateway"), (str(port + 1), "loopback", "dashboard")}
+                    both = {(str(port), "loopback", "gateway"), (str(other), "loopback", "dashboard")}
                     # Remembered from one look to the next.
                     assert seen() == both
                     assert seen() == both
                 assert seen() == {(str(port), "loopback", "gateway")}
             assert seen() == set()
-
-
-def free_port_everywhere() -> int:
-    """A port that is free together with the one after it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def test_ports_in_another_network_are_read_too(stage: Stage) -> None:
@@ -252,7 +239,7 @@ def test_what_may_not_be_looked_at_is_unknown(exporter: Exporter, folder: Path, 
     def scrape(user: int) -> Samples:
         return exporter.scrape_once(configuration, "openmetrics", user=user)
 
-    port = free_port_everywhere()
+    port = free_port()
     with stage.program("hermes", "gateway", "run", own=[("127.0.0.1", port)], user=owner) as gateway:
         wait_until_listening(gateway)
         samples = scrape(owner + 1)
@@ -273,7 +260,7 @@ def test_a_child_of_somebody_else_leaves_it_open(exporter: Exporter, folder: Pat
     stage = Stage(exporter, folder, None)
     homes.give_to(stage.home, owner)
     configuration = exporter.configuration({"vijay": stage.home})
-    port = free_port_everywhere()
+    port = free_port()
     children = {"calendar_server.py": {"own": [], "user": owner + 1}}
     # It starts as root, starts the child, and becomes its own user.
     own = [("127.0.0.1", port)]
