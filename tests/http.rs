@@ -25,7 +25,8 @@ impl Server {
     fn start() -> Server {
         let homes = Homes::unpack();
         let file = homes.vijay().with_file_name("hermes-exporter.yml");
-        std::fs::write(&file, homes.config_text("")).unwrap();
+        std::fs::write(&file, homes.config_text("thresholds: {disk_available: off, disk_available_critical: off}\n"))
+            .unwrap();
         let loader = Loader { source: ConfigSource::File(file.clone()), switches: Vec::new() };
         let reloader = Arc::new(Reloader::new(loader, Background::inline()).unwrap());
         Server { homes, file, router: router(Arc::clone(&reloader), "/metrics"), reloader }

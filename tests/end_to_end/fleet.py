@@ -290,7 +290,7 @@ def git(repository: Path, *arguments: object, date: str = "") -> None:
     """Runs git in a repository, as nobody in particular."""
     who = {f"GIT_{role}_{what}": "test@example" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     when = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else {}
-    environment = {**os.environ, **who, **when, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    environment = {**os.environ, **who, **when, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
     run("git", "-C", repository, *arguments, environment=environment).succeeded()
 
 

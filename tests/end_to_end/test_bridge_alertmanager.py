@@ -100,10 +100,12 @@ def test_repeats_change_nothing(alertmanager: Path, folder: Path, gate: Gate, ap
 
 
 def test_one_that_is_refused_comes_again(alertmanager: Path, folder: Path, gate: Gate, api: BotApi) -> None:
-    gate.refuses_until = time.monotonic() + 8
+    gate.refuses_until = time.monotonic() + 3600
     firing = alert("Refused")
     with alertmanagers(alertmanager, folder, gate.port) as (one,):
         one.tell(firing)
+        wait_for("the first refusal", lambda: gate.passed)
+        gate.refuses_until = time.monotonic() + 8
         messages(api, ROOT, 1)
         print(f"{gate.told()}: {len(api.messages(ROOT))} message")
         assert len(gate.passed) > len(gate.accepted())

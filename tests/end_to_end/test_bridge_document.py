@@ -86,9 +86,10 @@ def test_it_can_be_tried_without_telegram(bridge_binary: Path, folder: Path) -> 
     with serving_bridge(bridge_binary, file) as bridge:
         command = replaced(written("sh", "curl http://127.0.0.1:10120/alertmanager"), (":10120", f":{bridge.port}"))
         end = ('"startsAt"', '"endsAt": "2026-11-20T12:05:00Z", "startsAt"')
-        for said in (command, replaced(command, ("firing", "resolved"), end)):
+        for said, told in ((command, "Critical"), (replaced(command, ("firing", "resolved"), end), "Resolved")):
             subprocess.run(["bash", "-ec", replaced(said, ("curl ", "curl -sS --fail-with-body "))], check=True)
-        printed = printed_with(bridge, "Resolved")
+            # What is over before it was told is told as over.
+            printed = printed_with(bridge, told)
         assert printed.startswith("→ root: #1\n  🔴 Critical · vijay · HermesGatewayDown\n"), printed
 
 

@@ -282,7 +282,6 @@ def test_a_new_turn_is_counted(exporter: Exporter, fresh: dict[str, Path], herme
         "hermes_messages_total": 4,
         "hermes_turns_total": 1,
         "hermes_tool_calls_total": 1,
-        "hermes_sessions_active": 1,
         "hermes_stored_messages": 4,
     }
     with exporter.serving(exporter.configuration({"vijay": fresh["vijay"]})) as server:
@@ -305,3 +304,5 @@ def test_a_new_turn_is_counted(exporter: Exporter, fresh: dict[str, Path], herme
                 return True
 
             wait_for("the new turn to be counted", has_grown)
+            # Others cease to be active while that lasts.
+            assert server.scrape().value("hermes_sessions_active", instance="vijay") >= 1

@@ -164,8 +164,14 @@ def test_who_is_let_in_by_tls_a_client_certificate_and_a_password(
                 ("no TLS", ""),
             ):
                 assert found[job][0] == "down" and error in found[job][1], (job, found[job])
-            up = {result["metric"]["job"]: result["value"][1] for result in scraping.results("up")}
-            assert up == {job: str(int(job in ("all", "discovered"))) for job in jobs}
+
+            def is_up_where_it_may() -> bool:
+                up = {result["metric"]["job"]: result["value"][1] for result in scraping.results("up")}
+                assert up == {job: str(int(job in ("all", "discovered"))) for job in jobs}
+                return True
+
+            # Prometheus tells of a target before what it has scraped of it can be asked for.
+            wait_for("it to be written down", is_up_where_it_may)
 
         # Health is for everybody, and nothing else is, whatever it is.
         open_to_all, certified = authority.trusted(), authority.trusted(client)
